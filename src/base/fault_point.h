@@ -1,0 +1,20 @@
+// FAULT_POINT("store.rename") marks a place where a test may make the Nth call fail.
+// Costs one relaxed load while no test has armed anything.
+#pragma once
+
+#include <atomic>
+#include <string_view>
+
+namespace hearth::fault {
+
+extern std::atomic<bool> g_armed;
+
+// The nth call (1 = the next) of the point named `name` reports a failure; later calls do not.
+void arm(std::string_view name, int nth);
+void disarm_all();
+bool hit(std::string_view name);  // true: behave as if the operation had failed
+
+}  // namespace hearth::fault
+
+#define FAULT_POINT(name) \
+  (::hearth::fault::g_armed.load(std::memory_order_relaxed) && ::hearth::fault::hit(name))

@@ -1,0 +1,46 @@
+// Element kinds of stored tensors and the block layouts of the quantised ones.
+// Layouts follow the GGUF specification (ggml-org/ggml docs/gguf.md, ggml-common.h); all little endian.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace hearth {
+
+enum class DType : std::uint8_t {
+  kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ4_K, kQ5_K, kQ6_K,
+};
+inline constexpr int kDTypeCount = 11;
+
+struct DTypeInfo {
+  const char* name;   // "Q4_K"
+  int block_elems;    // elements that share a block; rows are whole blocks
+  int block_bytes;
+};
+
+const DTypeInfo& info(DType type);
+std::optional<DType> dtype_from_name(std::string_view name);  // any case: "q4_k", "F16"
+
+// Bytes of `elems` elements; elems must be a multiple of the block. nullopt on a remainder or when
+// the product overflows 63 bits.
+std::optional<std::int64_t> row_bytes(DType type, std::int64_t elems);
+
+// out[0..elems) = the stored values as float32, exactly as the format defines them.
+// `elems` is a multiple of the block; `data` may have any alignment.
+void dequantize(DType type, const void* data, float* out, std::int64_t elems);
+
+// Rounds float32 into `type`, nearest with the format's plain (not search-based) rule:
+// used by `hearth synth` and by tests. `elems` is a multiple of the block.
+void quantize(DType type, const float* in, void* data, std::int64_t elems);
+
+// IEEE 754 half and bfloat16, round to nearest even.
+float half_to_float(std::uint16_t bits);
+std::uint16_t float_to_half(float value);
+inline float bf16_to_float(std::uint16_t bits) {
+  return __builtin_bit_cast(float, static_cast<std::uint32_t>(bits) << 16);
+}
+std::uint16_t float_to_bf16(float value);
+
+}  // namespace hearth

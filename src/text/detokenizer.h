@@ -1,0 +1,27 @@
+// Streams tokens as text that is valid UTF-8 at every step.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "text/tokenizer.h"
+
+namespace hearth::text {
+
+class Detokenizer {
+ public:
+  // `prompt_ended`: strip one leading space of the first token where the tokenizer adds a prefix.
+  explicit Detokenizer(std::shared_ptr<const Tokenizer> tokenizer);
+
+  // Text that became final with this token: whole code points only. Bytes that can no longer become
+  // valid UTF-8 come out as U+FFFD; an unfinished code point is kept back.
+  std::string push(TokenId id);
+  // What is kept back, as U+FFFD; call once at the end.
+  std::string finish();
+
+ private:
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  std::string pending_;  // the bytes of at most one unfinished code point
+};
+
+}  // namespace hearth::text
