@@ -1,0 +1,290 @@
+#include "net/server.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <condition_variable>
+#include <csignal>
+#include <cstring>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "base/log.h"
+#include "net/connections.h"
+
+namespace hearth::net {
+namespace {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using asio::ip::tcp;
+using boost::system::error_code;
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+constexpr std::chrono::milliseconds kAcceptPause{50};
+constexpr rlim_t kSpareDescriptors = 256;  // for models, logs, listeners
+
+struct Loop {
+  asio::io_context context{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+};
+
+void raise_descriptor_limit(std::size_t connections_max) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = static_cast<rlim_t>(connections_max) + kSpareDescriptors;
+  if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    log::warn("cannot raise the limit of open files: {}", std::strerror(errno));
+  }
+}
+
+// Small answers go out at once; a silent peer is found out after about a minute.
+void configure_socket(int fd) {
+  const auto set = [fd](int level, int name, int value) {
+    setsockopt(fd, level, name, &value, sizeof value);  // an optimisation: failing is no error
+  };
+  set(IPPROTO_TCP, TCP_NODELAY, 1);
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 30);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+  // Bounds what the kernel keeps for a client that does not read.
+  set(SOL_SOCKET, SO_SNDBUF, 256 << 10);
+}
+
+void refuse_socket(int fd) {
+  HttpResponse response = error_response(503, "too_many_connections", "too many connections");
+  response.headers.emplace_back("Content-Length", std::to_string(response.body.size()));
+  response.headers.emplace_back("Connection", "close");
+  response.headers.emplace_back("Retry-After", "1");
+  const std::string bytes = serialize_head(response.status, response.headers) + response.body;
+  // Best effort: it is a fresh socket, its buffer takes this in one piece.
+  [[maybe_unused]] const ssize_t sent =
+      ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  ::close(fd);
+}
+
+std::string host_form(const asio::ip::address& address) {
+  return address.is_v6() ? "[" + address.to_string() + "]" : address.to_string();
+}
+
+}  // namespace
+
+struct Server::Impl final : SessionHost {
+  Impl(ServerOptions o, Handler h)
+      : options(std::move(o)),
+        handler(std::move(h)),
+        connections(options.connections_max, options.connections_per_address_max) {
+    for (int i = 0; i < std::max(1, options.io_threads); ++i) {
+      loops.push_back(std::make_unique<Loop>());
+    }
+  }
+
+  void session_idle(SessionId id) override { connections.set_idle(id, true); }
+  void session_busy(SessionId id) override { connections.set_idle(id, false); }
+  void session_ended(SessionId id) override { connections.remove(id); }
+
+  awaitable<void> accept_loop();
+  awaitable<void> signal_loop();
+  void take(int fd);
+  void stop_accepting();
+
+  // Order matters: the loops' handlers (sessions among them) refer to everything above them.
+  const ServerOptions options;
+  const Handler handler;
+  HostPolicy hosts;
+  Connections connections;
+  SessionId next_id = 0;  // on loop 0 only
+  std::uint16_t bound_port = 0;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  int stops = 0;  // calls of stop()
+
+  std::vector<std::unique_ptr<Loop>> loops;
+  std::unique_ptr<tcp::acceptor> acceptor;           // on loop 0
+  std::unique_ptr<asio::signal_set> signals;         // on loop 0
+  std::unique_ptr<asio::steady_timer> accept_pause;  // on loop 0
+};
+
+Server::Server(ServerOptions options, Handler handler)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(handler))) {}
+
+Server::~Server() = default;
+
+Status Server::listen() {
+  Impl& impl = *impl_;
+  asio::io_context& loop = impl.loops[0]->context;
+  error_code ec;
+  asio::ip::address address = asio::ip::make_address(impl.options.host, ec);
+  if (ec) {
+    tcp::resolver resolver(loop);
+    const auto found = resolver.resolve(impl.options.host, "", ec);
+    if (ec || found.empty()) {
+      return fail(ErrorKind::kIo, "listen_failed", "cannot resolve {}", impl.options.host);
+    }
+    address = found.begin()->endpoint().address();
+  }
+  if (!address.is_loopback()) {
+    return fail(ErrorKind::kUnsupported, "tls_required",
+                "{} is not a loopback address: beyond loopback the server needs TLS and keys",
+                impl.options.host);
+  }
+  impl.hosts.hosts = {"localhost", "127.0.0.1", "[::1]", host_form(address),
+                      to_lower(impl.options.host)};
+  for (const std::string& host : impl.options.allowed_hosts) {
+    impl.hosts.hosts.push_back(to_lower(host));
+  }
+  if (impl.options.raise_descriptor_limit) raise_descriptor_limit(impl.options.connections_max);
+
+  const tcp::endpoint endpoint(address, impl.options.port);
+  impl.acceptor = std::make_unique<tcp::acceptor>(loop);
+  impl.accept_pause = std::make_unique<asio::steady_timer>(loop);
+  impl.acceptor->open(endpoint.protocol(), ec);
+  if (!ec) impl.acceptor->set_option(tcp::acceptor::reuse_address(true), ec);
+  if (!ec) impl.acceptor->bind(endpoint, ec);
+  if (!ec) impl.acceptor->listen(asio::socket_base::max_listen_connections, ec);
+  if (!ec) impl.acceptor->non_blocking(true, ec);
+  if (ec) {
+    return fail(ErrorKind::kIo, "listen_failed", "cannot listen on {}:{}: {}", impl.options.host,
+                impl.options.port, ec.message());
+  }
+  impl.bound_port = impl.acceptor->local_endpoint().port();
+  return {};
+}
+
+std::uint16_t Server::port() const { return impl_->bound_port; }
+
+void Server::Impl::take(int fd) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  tcp::endpoint peer;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &length) == 0 &&
+      length <= peer.capacity()) {
+    std::memcpy(peer.data(), &storage, length);
+    peer.resize(length);
+  }
+  const std::string address = peer.address().to_string();
+  if (!connections.admit(address, peer.address().is_loopback())) {
+    refuse_socket(fd);
+    return;
+  }
+  configure_socket(fd);
+  const SessionId id = ++next_id;
+  connections.add(id, address);
+  asio::io_context& loop = loops[id % loops.size()]->context;
+  connections.attach(id, start_session(loop, fd, storage.ss_family == AF_INET6, address, id,
+                                       SessionContext{options, hosts, handler, *this}));
+}
+
+awaitable<void> Server::Impl::accept_loop() {
+  while (acceptor->is_open()) {
+    const int fd =
+        ::accept4(acceptor->native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      take(fd);
+      continue;
+    }
+    const int error = errno;
+    if (error == EAGAIN || error == EWOULDBLOCK) {
+      co_await acceptor->async_wait(tcp::acceptor::wait_read, kTuple);
+    } else if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+      // The queue of the kernel keeps the newcomers until somebody has left.
+      connections.count(&ServerStats::accept_pauses);
+      connections.evict_idle();
+      accept_pause->expires_after(kAcceptPause);
+      co_await accept_pause->async_wait(kTuple);
+    } else if (error == EBADF || error == EINVAL) {
+      co_return;  // closed by stop_accepting
+    }
+    // Anything else concerns the connection that just failed, not the listener.
+  }
+}
+
+awaitable<void> Server::Impl::signal_loop() {
+  for (;;) {
+    const auto [ec, number] = co_await signals->async_wait(kTuple);
+    if (ec) co_return;
+    log::info("signal {}: stopping", number);
+    const std::lock_guard lock(mutex);
+    ++stops;
+    changed.notify_all();
+  }
+}
+
+// When it returns, no further connection can begin.
+void Server::Impl::stop_accepting() {
+  std::promise<void> done;
+  asio::post(loops[0]->context, [this, &done] {
+    error_code ignored;
+    acceptor->close(ignored);
+    accept_pause->cancel();
+    connections.drain_all();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+void Server::run() {
+  Impl& impl = *impl_;
+  HEARTH_CHECK(impl.acceptor != nullptr);
+  const auto rethrow = [](std::exception_ptr error) {
+    if (error) std::rethrow_exception(error);
+  };
+  asio::io_context& first = impl.loops[0]->context;
+  if (impl.options.handle_signals) {
+    impl.signals = std::make_unique<asio::signal_set>(first, SIGTERM, SIGINT);
+    asio::co_spawn(first, impl.signal_loop(), rethrow);
+  }
+  asio::co_spawn(first, impl.accept_loop(), rethrow);
+  std::vector<std::thread> threads;
+  for (const auto& loop : impl.loops) {
+    threads.emplace_back([&context = loop->context] { context.run(); });
+  }
+  {
+    std::unique_lock lock(impl.mutex);
+    impl.changed.wait(lock, [&] { return impl.stops > 0; });
+  }
+  impl.stop_accepting();
+  const auto deadline = SteadyClock::now() + impl.options.drain_timeout;
+  const auto step = std::chrono::milliseconds(20);
+  for (;;) {  // the count of stops and that of connections have their own locks: short steps
+    const auto now = SteadyClock::now();
+    if (impl.connections.wait_empty(std::min(deadline, now + step))) break;
+    const std::lock_guard lock(impl.mutex);
+    if (impl.stops > 1 || now >= deadline) break;
+  }
+  impl.connections.close_all();
+  while (!impl.connections.wait_empty(SteadyClock::now() + std::chrono::hours(1))) {
+  }
+  asio::post(first, [&impl] {
+    if (impl.signals) impl.signals->cancel();
+  });
+  for (const auto& loop : impl.loops) loop->work.reset();
+  for (std::thread& thread : threads) thread.join();
+}
+
+void Server::stop() {
+  const std::lock_guard lock(impl_->mutex);
+  ++impl_->stops;
+  impl_->changed.notify_all();
+}
+
+ServerStats Server::stats() const { return impl_->connections.stats(); }
+
+}  // namespace hearth::net

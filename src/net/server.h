@@ -1,0 +1,87 @@
+// HTTP/1.1 over TCP with keep-alive, limits against hostile clients, streams and draining. Several
+// I/O threads, each with its own event loop; a connection stays on one of them.
+//
+//   net::Server server(options, handler);
+//   HEARTH_TRY_VOID(server.listen());
+//   server.run();  // until SIGTERM, SIGINT or stop()
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "net/http.h"
+#include "net/responder.h"
+
+namespace hearth::net {
+
+// Called on an I/O thread for each complete request: must return fast and not throw; the answer may
+// come later, from any thread.
+using Handler = std::function<void(HttpRequest request, Responder responder)>;
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8080;  // 0: any free one
+  int io_threads = 2;
+  std::vector<std::string> allowed_hosts;  // besides the bind address, localhost, 127.0.0.1, [::1]
+
+  std::size_t header_bytes_max = 16u << 10;  // start line and headers; over it: 431
+  std::size_t header_count_max = 100;        // over it: 431
+  std::size_t body_bytes_max = 8u << 20;     // over it: 413
+  std::size_t stream_unsent_bytes_max = 1u << 20;
+  std::size_t connections_max = 1024;            // in all; idle ones make room for new ones
+  std::size_t connections_per_address_max = 64;  // but for loopback
+
+  std::chrono::milliseconds header_timeout{10'000};  // from the first byte to the last header: 408
+  std::chrono::milliseconds body_timeout{120'000};   // for the whole body: 408
+  std::chrono::milliseconds body_grace{10'000};      // before body_bytes_per_s_min applies: 408
+  std::size_t body_bytes_per_s_min = 16u << 10;
+  std::chrono::milliseconds idle_timeout{75'000};   // between requests
+  std::chrono::milliseconds write_timeout{30'000};  // without any progress: closed
+  std::chrono::milliseconds linger_timeout{5'000};  // for the client to read a last answer
+  std::chrono::milliseconds drain_timeout{30'000};  // for open requests after stop()
+
+  bool handle_signals = true;          // SIGTERM, SIGINT: stop(); a second one: at once
+  bool raise_descriptor_limit = true;  // lifts the soft limit as far as connections_max needs
+};
+
+struct ServerStats {
+  std::size_t connections = 0;
+  std::uint64_t accepted = 0;
+  std::uint64_t refused = 0;        // over a cap of connections
+  std::uint64_t evicted = 0;        // idle ones closed to make room
+  std::uint64_t accept_pauses = 0;  // out of descriptors
+};
+
+class Server {
+ public:
+  Server(ServerOptions options, Handler handler);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Refused: an address that cannot be bound ("listen_failed"), and one beyond loopback
+  // ("tls_required"), as there is no TLS yet.
+  Status listen();
+  std::uint16_t port() const;  // after listen()
+
+  // Blocks until stopped and drained. Once, after listen().
+  void run();
+
+  // Thread-safe. Stops accepting, closes idle connections, and gives open requests drain_timeout; a
+  // second call closes them at once.
+  void stop();
+
+  ServerStats stats() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace hearth::net
