@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "text/tokenizer.h"
@@ -10,7 +11,7 @@ namespace hearth::text {
 
 class Detokenizer {
  public:
-  // `prompt_ended`: strip one leading space of the first token where the tokenizer adds a prefix.
+  // Continues a text: nothing is stripped, a first token " is" gives its space.
   explicit Detokenizer(std::shared_ptr<const Tokenizer> tokenizer);
 
   // Text that became final with this token: whole code points only. Bytes that can no longer become
@@ -23,5 +24,9 @@ class Detokenizer {
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::string pending_;  // the bytes of at most one unfinished code point
 };
+
+// The text of all `ids` as a whole, always valid UTF-8. Undoes add_space_prefix: one space at the
+// start goes. `control`: control tokens are written out.
+std::string decode(const Tokenizer& tokenizer, std::span<const TokenId> ids, bool control = false);
 
 }  // namespace hearth::text
