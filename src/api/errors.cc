@@ -1,0 +1,54 @@
+#include "api/errors.h"
+
+#include "base/log.h"
+
+namespace hearth::api {
+
+int status_of(const Error& error) {
+  // Ours to be blamed for, but over soon.
+  if (error.code == "overloaded" || error.code == "request_cancelled") return 503;
+  switch (error.kind) {
+    case ErrorKind::kInvalid:
+      return 400;
+    case ErrorKind::kNotFound:
+      return 404;
+    case ErrorKind::kUnsupported:
+      return 400;
+    case ErrorKind::kTooLarge:
+      return 413;
+    case ErrorKind::kIo:
+      return 500;
+    case ErrorKind::kExhausted:
+      return 429;
+    case ErrorKind::kTimeout:
+      return 504;
+    case ErrorKind::kInternal:
+      return 500;
+  }
+  return 500;
+}
+
+PublicError public_error(const Error& error, std::string_view request_id, std::string_view param) {
+  const int status = status_of(error);
+  if (status == 500) {
+    log::error("request {}: {}: {}", request_id, error.code, error.message);
+    return {status, net::error_body(status, "internal_error",
+                                    fmt::format("internal error, request id {}", request_id))};
+  }
+  return {status, net::error_body(status, error.code, error.message, param)};
+}
+
+net::HttpResponse to_response(const Error& error, std::string_view request_id,
+                              std::string_view param) {
+  PublicError shown = public_error(error, request_id, param);
+  net::HttpResponse response;
+  response.status = shown.status;
+  response.body = std::move(shown.body);
+  response.headers.emplace_back("Content-Type", "application/json");
+  if (response.status == 429 || response.status == 503) {
+    response.headers.emplace_back("Retry-After", "1");
+  }
+  return response;
+}
+
+}  // namespace hearth::api

@@ -1,0 +1,27 @@
+// From errors to HTTP: status, OpenAI's error shape, and nothing of the inside.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "net/http.h"
+
+namespace hearth::api {
+
+int status_of(const Error& error);
+
+// What clients may read of it: errors of ours are logged with their message and reduced to the
+// request id.
+struct PublicError {
+  int status = 500;
+  std::string body;
+};
+PublicError public_error(const Error& error, std::string_view request_id,
+                         std::string_view param = {});
+
+// With Retry-After where trying again later may help.
+net::HttpResponse to_response(const Error& error, std::string_view request_id,
+                              std::string_view param = {});
+
+}  // namespace hearth::api
