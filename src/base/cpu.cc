@@ -1,0 +1,110 @@
+#include "base/cpu.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <string_view>
+
+namespace hearth {
+namespace {
+
+struct Named {
+  Isa isa;
+  const char* name;
+};
+constexpr Named kNames[] = {{Isa::kScalar, "scalar"},
+                            {Isa::kAvx2, "avx2"},
+                            {Isa::kAvxVnni, "avxvnni"},
+                            {Isa::kAvx512, "avx512"}};
+
+// The number after `key` in a file of "key value" lines, or -1.
+std::int64_t read_field(const char* path, std::string_view key) {
+  std::ifstream file(path);
+  std::string word;
+  while (file >> word) {
+    if (word != key) continue;
+    std::int64_t value = -1;
+    return (file >> value) ? value : -1;
+  }
+  return -1;
+}
+
+// The first number of a one-line file, or -1 (also for the word "max").
+std::int64_t read_number(const char* path) {
+  std::ifstream file(path);
+  std::int64_t value = -1;
+  return (file >> value) ? value : -1;
+}
+
+}  // namespace
+
+const char* isa_name(Isa isa) {
+  for (const Named& n : kNames)
+    if (n.isa == isa) return n.name;
+  return "unknown";
+}
+
+std::vector<Isa> supported_isas() {
+  std::vector<Isa> isas = {Isa::kScalar};
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("f16c");
+  if (avx2) isas.push_back(Isa::kAvx2);
+  if (avx2 && __builtin_cpu_supports("avxvnni")) isas.push_back(Isa::kAvxVnni);
+  if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vnni"))
+    isas.push_back(Isa::kAvx512);
+#endif
+  return isas;
+}
+
+Result<Isa> choose_isa() {
+  const auto isas = supported_isas();
+  const char* forced = std::getenv("HEARTH_ISA");
+  if (!forced || !*forced) return isas.back();
+  for (const Named& n : kNames) {
+    if (std::string_view(forced) != n.name) continue;
+    if (std::find(isas.begin(), isas.end(), n.isa) != isas.end()) return n.isa;
+    return fail(ErrorKind::kUnsupported, "isa_unsupported",
+                "HEARTH_ISA={}: this processor does not have it", forced);
+  }
+  return invalid("isa_unknown", "HEARTH_ISA={}: known are scalar, avx2, avxvnni, avx512", forced);
+}
+
+std::string cpu_model_name() {
+  std::ifstream file("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(file, line)) {
+    if (!line.starts_with("model name")) continue;
+    const auto colon = line.find(':');
+    if (colon != std::string::npos && colon + 2 < line.size()) return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
+int usable_cores() {
+  cpu_set_t set;
+  int cores = 1;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) cores = std::max(1, CPU_COUNT(&set));
+  std::ifstream file("/sys/fs/cgroup/cpu.max");  // "quota period" or "max period", cgroup v2
+  double quota = 0;
+  double period = 0;
+  if (file >> quota >> period && period > 0)
+    cores = std::clamp(static_cast<int>(std::ceil(quota / period)), 1, cores);
+  return cores;
+}
+
+std::int64_t available_memory() {
+  std::int64_t bytes = read_field("/proc/meminfo", "MemAvailable:") * 1024;
+  const std::int64_t limit = read_number("/sys/fs/cgroup/memory.max");
+  const std::int64_t used = read_number("/sys/fs/cgroup/memory.current");
+  if (limit > 0 && used >= 0) bytes = std::min(bytes, std::max<std::int64_t>(0, limit - used));
+  return std::max<std::int64_t>(bytes, 0);
+}
+
+}  // namespace hearth

@@ -1,0 +1,31 @@
+// What this processor can do and how many of its cores are ours.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace hearth {
+
+// Instruction-set families that kernels are written for, weakest first on each architecture.
+enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512 };
+
+const char* isa_name(Isa isa);  // as HEARTH_ISA spells it: "scalar", "avx2", "avxvnni", "avx512"
+
+// The families that this machine can run, weakest first; kScalar always.
+std::vector<Isa> supported_isas();
+
+// The best family, or the one HEARTH_ISA names. An unknown or unsupported name is an error.
+Result<Isa> choose_isa();
+
+std::string cpu_model_name();  // "AMD EPYC 9555"; "unknown" where the system does not tell
+
+// Cores this process may use: the affinity mask, cut by the cgroup's CPU quota; at least 1.
+int usable_cores();
+
+// Memory this process may still use, in bytes: what the system has available, cut by the cgroup's
+// limit.
+std::int64_t available_memory();
+
+}  // namespace hearth

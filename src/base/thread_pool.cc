@@ -1,0 +1,115 @@
+#include "base/thread_pool.h"
+
+#include <sched.h>
+
+#include <utility>
+
+#include "base/result.h"
+
+namespace hearth {
+namespace {
+
+inline void cpu_relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  asm volatile("yield");
+#endif
+}
+
+// Between steps the others are microseconds away; between jobs lies one round of sampling.
+constexpr int kSpinsStep = 4000;
+constexpr int kSpinsJob = 20000;
+constexpr int kSpinsPerYield = 256;  // let someone else have the core now and then while spinning
+
+// Waits until `done(value)` holds for the value of `word`.
+template <class Done>
+void spin_then_sleep(std::atomic<std::uint32_t>& word, int spins, Done done) {
+  for (int i = 1;; ++i) {
+    const std::uint32_t value = word.load(std::memory_order_acquire);
+    if (done(value)) return;
+    if (i < spins) {
+      cpu_relax();
+      if (i % kSpinsPerYield == 0) sched_yield();
+    } else {
+      word.wait(value, std::memory_order_acquire);
+    }
+  }
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) {
+  HEARTH_CHECK(threads >= 1);
+  workers_.reserve(static_cast<std::size_t>(threads - 1));
+  for (int t = 1; t < threads; ++t) workers_.emplace_back([this, t] { worker_loop(t); });
+}
+
+ThreadPool::~ThreadPool() {
+  stop_.store(true);
+  current_.fetch_add(1, std::memory_order_seq_cst);
+  current_.notify_all();
+  for (auto& worker : workers_) worker.join();
+}
+
+void ThreadPool::work(Job& job, int thread) {
+  for (std::size_t s = 0; s < job.steps.size(); ++s) {
+    const Step& step = job.steps[s];
+    Progress& progress = *job.progress[s];
+    std::uint32_t mine = 0;
+    for (;;) {
+      const std::int64_t chunk = progress.next.value.fetch_add(1, std::memory_order_relaxed);
+      if (chunk >= step.chunks) break;
+      step.fn(chunk, thread);
+      ++mine;
+    }
+    const auto total = static_cast<std::uint32_t>(step.chunks);
+    if (mine > 0 && progress.done.fetch_add(mine, std::memory_order_acq_rel) + mine == total)
+      progress.done.notify_all();
+    spin_then_sleep(progress.done, kSpinsStep, [total](std::uint32_t v) { return v == total; });
+  }
+}
+
+void ThreadPool::worker_loop(int thread) {
+  std::uint32_t seen = 0;
+  for (;;) {
+    spin_then_sleep(current_, kSpinsJob, [seen](std::uint32_t v) { return v != seen; });
+    const std::uint32_t ticket = current_.load(std::memory_order_seq_cst);
+    if (stop_.load()) return;
+    Job& job = jobs_[ticket % kJobs];
+    job.inside.fetch_add(1, std::memory_order_seq_cst);
+    // run() fills a slot only while nobody is inside and before it publishes the ticket: an
+    // unchanged ticket means that the slot is ours to read until we leave it.
+    if (current_.load(std::memory_order_seq_cst) == ticket) {
+      work(job, thread);
+      seen = ticket;
+    }
+    job.inside.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+void ThreadPool::run(std::vector<Step> steps) {
+  if (steps.empty()) return;
+  const std::uint32_t ticket = current_.load(std::memory_order_relaxed) + 1;
+  Job& job = jobs_[ticket % kJobs];
+  while (job.inside.load(std::memory_order_seq_cst) != 0) sched_yield();
+  job.steps = std::move(steps);
+  while (job.progress.size() < job.steps.size())
+    job.progress.push_back(std::make_unique<Progress>());
+  for (std::size_t s = 0; s < job.steps.size(); ++s) {
+    HEARTH_CHECK(job.steps[s].chunks >= 0 && job.steps[s].chunks < (std::int64_t{1} << 31));
+    job.progress[s]->next.value.store(0, std::memory_order_relaxed);
+    job.progress[s]->done.store(0, std::memory_order_relaxed);
+  }
+  current_.store(ticket, std::memory_order_seq_cst);
+  if (!workers_.empty()) current_.notify_all();
+  work(job, 0);
+}
+
+void ThreadPool::parallel_for(std::int64_t chunks, ChunkFn fn) {
+  std::vector<Step> steps(1);
+  steps[0] = {chunks, std::move(fn)};
+  run(std::move(steps));
+}
+
+}  // namespace hearth

@@ -1,0 +1,64 @@
+// A pool for fork-join arithmetic: a list of steps, each cut into chunks, run in order by all
+// threads.
+//
+// There is no barrier of threads. Any thread claims the next chunk of the current step; a step is
+// over once its chunks are done. A thread that the system has descheduled holds up nobody unless it
+// is in the middle of a chunk: it finds the chunks taken and moves on. Waiting threads spin for a
+// short, bounded time and then sleep, because HTTP and clients share the cores.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace hearth {
+
+class ThreadPool {
+ public:
+  // chunk in [0, chunks); thread in [0, threads()): an index for scratch memory.
+  using ChunkFn = std::function<void(std::int64_t chunk, int thread)>;
+  struct Step {
+    std::int64_t chunks = 0;
+    ChunkFn fn;
+  };
+
+  explicit ThreadPool(int threads);  // >= 1; the caller of run() is one of them
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Returns when all chunks of all steps are done. One caller at a time.
+  void run(std::vector<Step> steps);
+  void parallel_for(std::int64_t chunks, ChunkFn fn);
+
+ private:
+  struct alignas(64) Counter {
+    std::atomic<std::int64_t> value{0};
+  };
+  struct Progress {
+    Counter next;  // the next chunk to claim; may run past the end
+    alignas(64) std::atomic<std::uint32_t> done{0};
+  };
+  struct Job {
+    std::vector<Step> steps;
+    std::vector<std::unique_ptr<Progress>> progress;  // grows, never shrinks
+    alignas(64) std::atomic<int> inside{0};           // workers that look at this job
+  };
+  static constexpr std::uint32_t kJobs = 4;  // a late worker may still look at an old one
+
+  void work(Job& job, int thread);
+  void worker_loop(int thread);
+
+  Job jobs_[kJobs];
+  alignas(64) std::atomic<std::uint32_t> current_{
+      0};  // ticket of the newest job; slot = ticket % kJobs
+  std::atomic<bool> stop_{false};
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace hearth

@@ -1,0 +1,248 @@
+// Softmax attention over pages with a running maximum (online softmax, arXiv 1805.02867; blocked as
+// in FlashAttention, arXiv 2205.14135). Keys of a page are stored transposed, so 16 keys are scored
+// by one fused multiply-add per dimension; query heads that share a KV head, and tokens of a
+// prompt, share its loads.
+//
+// A row's arithmetic: spans of kSpanTokens positions; within a span page by page; partial results
+// merged in order. Keys that a row must not see get probability 0, which leaves its sums as they
+// are, to the bit.
+
+inline constexpr float kNoKeyYet = -1e30f;  // finite, so that (max - max) is 0 and not NaN
+
+template <KvType T>
+HEARTH_INLINE Vf load_kv(const std::byte* p) {
+  if constexpr (T == KvType::kF16) return load_f16(p);
+  if constexpr (T == KvType::kBF16) return load_bf16(p);
+  if constexpr (T == KvType::kI8) return load_i8(p);
+  return load(static_cast<const float*>(static_cast<const void*>(p)));
+}
+template <KvType T>
+inline constexpr std::int64_t kKvBytes = T == KvType::kF32  ? 4
+                                         : T == KvType::kI8 ? 1
+                                                            : 2;
+
+struct TileState {
+  float* maxima;         // (rows)
+  float* sums;           // (rows)
+  float* outputs;        // (rows, head_dim)
+  float* probabilities;  // (rows, kPageTokens)
+};
+
+// scores (R, 32) of R queries against the page's keys
+template <KvType T, int R>
+HEARTH_INLINE void score_rows(const float* const (&q)[R], const std::byte* keys, std::int64_t dim,
+                              Vf (&out)[R][2]) {
+  for (int r = 0; r < R; ++r) out[r][0] = out[r][1] = zero();
+  for (std::int64_t d = 0; d < dim; ++d) {
+    const std::byte* k = keys + d * kPageTokens * kKvBytes<T>;
+    const Vf k0 = load_kv<T>(k);
+    const Vf k1 = load_kv<T>(k + 16 * kKvBytes<T>);
+    for (int r = 0; r < R; ++r) {
+      const Vf qd = set1(q[r][d]);
+      out[r][0] = fma(qd, k0, out[r][0]);
+      out[r][1] = fma(qd, k1, out[r][1]);
+    }
+  }
+}
+
+template <KvType T, int R>
+void page_rows(const AttentionTile& tile, std::int64_t first_row, std::int64_t page,
+               const std::byte* keys, const std::byte* values, const float* key_scales,
+               const float* value_scales, const TileState& state) {
+  const std::int64_t dim = tile.layout.head_dim;
+  const std::int64_t page_begin = page * kPageTokens;
+  const float* q[R];
+  for (int r = 0; r < R; ++r) {
+    const std::int64_t row = first_row + r;
+    q[r] = tile.queries + (row / tile.heads) * tile.query_stride + (row % tile.heads) * dim;
+  }
+  Vf s[R][2];
+  score_rows<T, R>(q, keys, dim, s);
+  std::int64_t used_end = 0;  // keys that some row of these sees lie before this slot
+  for (int r = 0; r < R; ++r) {
+    const std::int64_t row = first_row + r;
+    const std::int64_t position = tile.position + row / tile.heads;
+    const std::int64_t hi = std::min(position + 1 - page_begin, kPageTokens);
+    const std::int64_t lo =
+        tile.window > 0 ? std::max<std::int64_t>(position - tile.window + 1 - page_begin, 0) : 0;
+    used_end = std::max(used_end, hi);
+    for (int v = 0; v < 2; ++v) {
+      if (key_scales) s[r][v] = mul(s[r][v], load(key_scales + v * 16));
+      if (tile.softcap > 0.f)
+        s[r][v] = mul(tanh(mul(s[r][v], set1(1.f / tile.softcap))), set1(tile.softcap));
+      if (lo > 0 || hi < kPageTokens)
+        s[r][v] = keep_lanes(s[r][v], lo - v * 16, hi - v * 16, kNoKeyYet);
+    }
+    const float before = state.maxima[row];
+    const float now = std::max(before, max_lane(max(s[r][0], s[r][1])));
+    const Vf shift = set1(now);
+    Vf p[2];
+    for (int v = 0; v < 2; ++v) {
+      const Vf d = sub(s[r][v], shift);
+      p[v] = with_nan_of(exp(d), d);
+      if (lo > 0 || hi < kPageTokens) p[v] = keep_lanes(p[v], lo - v * 16, hi - v * 16, 0.f);
+    }
+    const float fade = before == now ? 1.f : std::exp(before - now);
+    state.maxima[row] = now;
+    state.sums[row] = state.sums[row] * fade + sum(add(p[0], p[1]));
+    if (value_scales)
+      for (int v = 0; v < 2; ++v) p[v] = mul(p[v], load(value_scales + v * 16));
+    store(state.probabilities + row * kPageTokens, p[0]);
+    store(state.probabilities + row * kPageTokens + 16, p[1]);
+    if (fade != 1.f) {
+      float* o = state.outputs + row * dim;
+      for (std::int64_t d = 0; d < dim; d += 16) store(o + d, mul(load(o + d), set1(fade)));
+    }
+  }
+  // Slots behind used_end may hold anything, NaN too: they are not read.
+  for (std::int64_t d = 0; d < dim; d += 16) {
+    Vf o[R];
+    for (int r = 0; r < R; ++r) o[r] = load(state.outputs + (first_row + r) * dim + d);
+    for (std::int64_t t = 0; t < used_end; ++t) {
+      const Vf v = load_kv<T>(values + (t * dim + d) * kKvBytes<T>);
+      for (int r = 0; r < R; ++r)
+        o[r] = fma(set1(state.probabilities[(first_row + r) * kPageTokens + t]), v, o[r]);
+    }
+    for (int r = 0; r < R; ++r) store(state.outputs + (first_row + r) * dim + d, o[r]);
+  }
+}
+
+template <KvType T, int R>
+HEARTH_INLINE void rest_rows(std::int64_t rest, const AttentionTile& tile, std::int64_t first_row,
+                             std::int64_t page, const std::byte* keys, const std::byte* values,
+                             const float* key_scales, const float* value_scales,
+                             const TileState& state) {
+  if constexpr (R > 0) {
+    if (rest != R)
+      return rest_rows<T, R - 1>(rest, tile, first_row, page, keys, values, key_scales,
+                                 value_scales, state);
+    page_rows<T, R>(tile, first_row, page, keys, values, key_scales, value_scales, state);
+  }
+}
+
+template <KvType T>
+void page_all_rows(const AttentionTile& tile, std::int64_t page, const std::byte* keys,
+                   const std::byte* values, const float* key_scales, const float* value_scales,
+                   const TileState& state) {
+  const std::int64_t rows = tile.tokens * tile.heads;
+  std::int64_t r = 0;
+  for (; r + kAttentionRows <= rows; r += kAttentionRows)
+    page_rows<T, kAttentionRows>(tile, r, page, keys, values, key_scales, value_scales, state);
+  rest_rows<T, kAttentionRows - 1>(rows - r, tile, r, page, keys, values, key_scales, value_scales,
+                                   state);
+}
+
+template <KvType T>
+void widen(const std::byte* in, std::int64_t n, float* out) {
+  for (std::int64_t i = 0; i < n; i += 16) store(out + i, load_kv<T>(in + i * kKvBytes<T>));
+}
+
+// out (= a, updated) <- a merged with b; both (max, sum, head_dim values)
+HEARTH_INLINE void merge_partial(float* a, const float* b, std::int64_t dim) {
+  const float m = std::max(a[0], b[0]);
+  const float fa = a[0] == m ? 1.f : std::exp(a[0] - m);
+  const float fb = b[0] == m ? 1.f : std::exp(b[0] - m);
+  a[0] = m;
+  a[1] = a[1] * fa + b[1] * fb;
+  for (std::int64_t d = 0; d < dim; d += 16)
+    store(a + 2 + d, fma(load(b + 2 + d), set1(fb), mul(load(a + 2 + d), set1(fa))));
+}
+
+template <KvType T>
+void attention_typed(const AttentionTile& tile, std::int64_t span_begin, std::int64_t span_end,
+                     float* partials, float* scratch) {
+  const std::int64_t dim = tile.layout.head_dim;
+  const std::int64_t rows = tile.tokens * tile.heads;
+  const std::int64_t partial = partial_floats(dim);
+  float* wide_keys = scratch;
+  float* wide_values = wide_keys + dim * kPageTokens;
+  TileState state;
+  state.probabilities = wide_values + dim * kPageTokens;
+  state.outputs = state.probabilities + kTileRowsMax * kPageTokens;
+  state.maxima = state.outputs + kTileRowsMax * dim;
+  state.sums = state.maxima + kTileRowsMax;
+  float* merged = state.sums + kTileRowsMax;  // (rows, partial)
+
+  const std::int64_t end = tile.position + tile.tokens;  // keys before this position exist
+  const std::int64_t begin =
+      tile.window > 0 ? std::max<std::int64_t>(tile.position - tile.window + 1, 0) : 0;
+  bool first = true;
+  for (std::int64_t span = span_begin; span < span_end; ++span) {
+    for (std::int64_t r = 0; r < rows; ++r) {
+      state.maxima[r] = kNoKeyYet;
+      state.sums[r] = 0.f;
+    }
+    std::fill_n(state.outputs, rows * dim, 0.f);
+    const std::int64_t page_first = std::max(span * kSpanTokens, begin) / kPageTokens;
+    const std::int64_t page_last = (std::min((span + 1) * kSpanTokens, end) - 1) / kPageTokens;
+    for (std::int64_t page = page_first; page <= page_last; ++page) {
+      const std::byte* keys = tile.pages[page] + tile.head_offset;
+      const std::byte* values = keys + tile.layout.value_offset();
+      const float* scales = nullptr;
+      if constexpr (T == KvType::kI8)
+        scales =
+            static_cast<const float*>(static_cast<const void*>(keys + tile.layout.scale_offset()));
+      const float* value_scales = scales ? scales + kPageTokens : nullptr;
+      if (T != KvType::kF32 && rows > 2 * kAttentionRows) {
+        // Many rows: widen the page once. The values, and so the bits of the result, are the same.
+        const std::int64_t slots = std::min(kPageTokens, end - page * kPageTokens);
+        widen<T>(keys, dim * kPageTokens, wide_keys);
+        widen<T>(values, dim * slots, wide_values);
+        const auto bytes = [](const float* p) {
+          return static_cast<const std::byte*>(static_cast<const void*>(p));
+        };
+        page_all_rows<KvType::kF32>(tile, page, bytes(wide_keys), bytes(wide_values), scales,
+                                    value_scales, state);
+      } else {
+        page_all_rows<T>(tile, page, keys, values, scales, value_scales, state);
+      }
+    }
+    for (std::int64_t r = 0; r < rows; ++r) {
+      float* to =
+          partials ? partials + ((span - span_begin) * rows + r) * partial : merged + r * partial;
+      if (partials || first) {
+        to[0] = state.maxima[r];
+        to[1] = state.sums[r];
+        std::copy_n(state.outputs + r * dim, dim, to + 2);
+      } else {
+        float one[2 + 512];
+        one[0] = state.maxima[r];
+        one[1] = state.sums[r];
+        std::copy_n(state.outputs + r * dim, dim, one + 2);
+        merge_partial(to, one, dim);
+      }
+    }
+    first = false;
+  }
+  if (partials) return;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const float* from = merged + r * partial;
+    const Vf inverse = set1(1.f / from[1]);
+    float* to = tile.out + (r / tile.heads) * tile.out_stride + (r % tile.heads) * dim;
+    for (std::int64_t d = 0; d < dim; d += 16) store(to + d, mul(load(from + 2 + d), inverse));
+  }
+}
+
+void attention(const AttentionTile& tile, std::int64_t span_begin, std::int64_t span_end,
+               float* partials, float* scratch) {
+  switch (tile.layout.type) {
+    case KvType::kF16:
+      return attention_typed<KvType::kF16>(tile, span_begin, span_end, partials, scratch);
+    case KvType::kBF16:
+      return attention_typed<KvType::kBF16>(tile, span_begin, span_end, partials, scratch);
+    case KvType::kI8:
+      return attention_typed<KvType::kI8>(tile, span_begin, span_end, partials, scratch);
+    case KvType::kF32:
+      return attention_typed<KvType::kF32>(tile, span_begin, span_end, partials, scratch);
+  }
+}
+
+void attention_merge(const float* partials, std::int64_t stride, std::int64_t spans,
+                     std::int64_t head_dim, float* out) {
+  float merged[2 + 512];
+  std::copy_n(partials, partial_floats(head_dim), merged);
+  for (std::int64_t s = 1; s < spans; ++s) merge_partial(merged, partials + s * stride, head_dim);
+  const Vf inverse = set1(1.f / merged[1]);
+  for (std::int64_t d = 0; d < head_dim; d += 16)
+    store(out + d, mul(load(merged + 2 + d), inverse));
+}

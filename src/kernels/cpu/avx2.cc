@@ -1,0 +1,29 @@
+#include "kernels/cpu/includes.h"
+
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+
+namespace hearth::kernels::avx2 {
+namespace {
+
+#include "kernels/cpu/simd_avx2.inl"
+
+inline constexpr bool kSignedQ8 = true;  // see dot16 in matmul_q.inl
+#define HEARTH_HAVE_DOT 0
+#define HEARTH_ISA Isa::kAvx2
+#include "kernels/cpu/attention.inl"
+#include "kernels/cpu/elementwise.inl"
+#include "kernels/cpu/kv_store.inl"
+#include "kernels/cpu/matmul_f.inl"
+#include "kernels/cpu/matmul_q.inl"
+#include "kernels/cpu/ops_table.inl"
+
+}  // namespace
+
+extern const Ops& ops;
+const Ops& ops = kOps;
+
+}  // namespace hearth::kernels::avx2
+
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,70 @@
+// One token's key and value into a page (KvLayout): the key's dimensions go kPageTokens apart.
+
+HEARTH_INLINE std::uint16_t round_to_bf16(float x) {
+  auto bits = __builtin_bit_cast(std::uint32_t, x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>((bits >> 16) | 0x40);
+  bits += 0x7fffu + ((bits >> 16) & 1);
+  return static_cast<std::uint16_t>(bits >> 16);
+}
+
+// |x| <= 127 * scale; NaN keeps its place in the scale.
+HEARTH_INLINE float quantize_head(const float* x, std::int64_t dim, std::int8_t* codes) {
+  Vf largest = zero();
+  bool finite = true;
+  for (std::int64_t d = 0; d < dim; d += 16) {
+    const Vf v = load(x + d);
+    largest = max(abs(v), largest);
+    finite = finite && !any_nan(sub(v, v));
+  }
+  const float top = max_lane(largest);
+  const float inverse = top > 0.f ? 127.f / top : 0.f;
+  for (std::int64_t d = 0; d < dim; d += 16)
+    store_i8(codes + d, round_to_int(mul(load(x + d), set1(inverse))));
+  return finite ? top / 127.f : std::numeric_limits<float>::quiet_NaN();
+}
+
+void store_kv_token(const KvLayout& layout, const float* key, const float* value, std::byte* head,
+                    std::int64_t slot) {
+  const std::int64_t dim = layout.head_dim;
+  std::byte* const values = head + layout.value_offset();
+  const auto scatter = [&](const auto* from) {
+    using T = std::remove_cvref_t<decltype(*from)>;
+    auto* to = static_cast<T*>(static_cast<void*>(head)) + slot;
+    for (std::int64_t d = 0; d < dim; ++d) to[d * kPageTokens] = from[d];
+  };
+  switch (layout.type) {
+    case KvType::kF32: {
+      scatter(key);
+      std::memcpy(values + slot * dim * 4, value, static_cast<std::size_t>(dim) * 4);
+      return;
+    }
+    case KvType::kF16: {
+      alignas(64) std::uint16_t half[512];
+      for (std::int64_t d = 0; d < dim; d += 16) {
+        store_f16(half + d, load(key + d));
+        store_f16(values + (slot * dim + d) * 2, load(value + d));
+      }
+      scatter(half);
+      return;
+    }
+    case KvType::kBF16: {
+      std::uint16_t half[512];
+      auto* to = static_cast<std::uint16_t*>(static_cast<void*>(values)) + slot * dim;
+      for (std::int64_t d = 0; d < dim; ++d) {
+        half[d] = round_to_bf16(key[d]);
+        to[d] = round_to_bf16(value[d]);
+      }
+      scatter(half);
+      return;
+    }
+    case KvType::kI8: {
+      alignas(64) std::int8_t codes[512];
+      auto* scales = static_cast<float*>(static_cast<void*>(head + layout.scale_offset()));
+      scales[slot] = quantize_head(key, dim, codes);
+      scatter(codes);
+      auto* to = static_cast<std::int8_t*>(static_cast<void*>(values)) + slot * dim;
+      scales[kPageTokens + slot] = quantize_head(value, dim, to);
+      return;
+    }
+  }
+}

@@ -1,0 +1,79 @@
+// F32, F16 and BF16 weights x float32 activations: one fused multiply-add per 16 weights and token,
+// in the order of the columns. Decode reads each weight once: bandwidth is its limit.
+
+template <Form F>
+HEARTH_INLINE Vf load_weights(const std::byte* p) {
+  if constexpr (F == Form::kF32)
+    return load(static_cast<const float*>(static_cast<const void*>(p)));
+  if constexpr (F == Form::kF16) return load_f16(p);
+  return load_bf16(p);
+}
+
+template <Form F, int MR, int NP>
+void tile_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const float* bias, Store mode,
+            std::int64_t panel, std::int64_t m0, float* out, std::int64_t ld) {
+  constexpr std::int64_t kStep = kPanelRows * (F == Form::kF32 ? 4 : 2);
+  const std::int64_t bytes = panel_bytes(F, w.columns);
+  const std::byte* weights[NP];
+  for (int p = 0; p < NP; ++p) weights[p] = w.data + (panel + p) * bytes;
+  const float* rows = x + m0 * x_ld;
+  Vf sums[NP][MR];
+  for (int p = 0; p < NP; ++p)
+    for (int m = 0; m < MR; ++m) sums[p][m] = zero();
+  for (std::int64_t k = 0; k < w.columns; ++k) {
+    Vf v[NP];
+    for (int p = 0; p < NP; ++p) v[p] = load_weights<F>(weights[p] + k * kStep);
+    for (int m = 0; m < MR; ++m) {
+      const Vf xm = set1(rows[m * x_ld + k]);
+      for (int p = 0; p < NP; ++p) sums[p][m] = fma(v[p], xm, sums[p][m]);
+    }
+  }
+  for (int p = 0; p < NP; ++p) {
+    const std::int64_t row = (panel + p) * kPanelRows;
+    for (int m = 0; m < MR; ++m)
+      finish_row(sums[p][m], bias ? bias + row : nullptr, mode, w.rows - row,
+                 out + (m0 + m) * ld + row);
+  }
+}
+
+template <Form F, int NP, int MR>
+HEARTH_INLINE void rest_f(const PackedMatrix& w, const float* x, std::int64_t x_ld,
+                          const float* bias, Store mode, std::int64_t panel, std::int64_t m,
+                          std::int64_t rest, float* out, std::int64_t ld) {
+  if constexpr (MR > 0) {
+    if (rest != MR) return rest_f<F, NP, MR - 1>(w, x, x_ld, bias, mode, panel, m, rest, out, ld);
+    tile_f<F, MR, NP>(w, x, x_ld, bias, mode, panel, m, out, ld);
+  }
+}
+
+template <Form F, int NP>
+void panels_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const float* bias,
+              Store mode, std::int64_t panel, std::int64_t m_begin, std::int64_t m_end, float* out,
+              std::int64_t ld) {
+  std::int64_t m = m_begin;
+  for (; m + kMatmulRowsF <= m_end; m += kMatmulRowsF)
+    tile_f<F, kMatmulRowsF, NP>(w, x, x_ld, bias, mode, panel, m, out, ld);
+  rest_f<F, NP, kMatmulRowsF - 1>(w, x, x_ld, bias, mode, panel, m, m_end - m, out, ld);
+}
+
+void matmul_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const float* bias,
+              Store mode, std::int64_t panel_begin, std::int64_t panel_end, std::int64_t m_begin,
+              std::int64_t m_end, float* out, std::int64_t ld) {
+  const auto run = [&](auto form) {
+    std::int64_t panel = panel_begin;
+    for (; panel + kMatmulPanels <= panel_end; panel += kMatmulPanels)
+      panels_f<form.value, kMatmulPanels>(w, x, x_ld, bias, mode, panel, m_begin, m_end, out, ld);
+    for (; panel < panel_end; ++panel)
+      panels_f<form.value, 1>(w, x, x_ld, bias, mode, panel, m_begin, m_end, out, ld);
+  };
+  switch (w.form) {
+    case Form::kF32:
+      return run(std::integral_constant<Form, Form::kF32>());
+    case Form::kF16:
+      return run(std::integral_constant<Form, Form::kF16>());
+    case Form::kBF16:
+      return run(std::integral_constant<Form, Form::kBF16>());
+    default:
+      HEARTH_CHECK(false);
+  }
+}

@@ -1,0 +1,262 @@
+// Quantised weights x 8-bit activations (see packed.h and QuantizedRows). A register tile of MR
+// tokens x NP panels runs down all groups; per group and (token, panel) it costs 8 dot
+// instructions, one conversion, one multiply and one or two fused multiply-adds for 16 * 32
+// multiply-adds: at best 8/11 of the machine's integer peak. With one token the weights' bytes are
+// the limit instead.
+
+template <Form F>
+struct FormTraits {
+  static constexpr bool kOffsets = F == Form::kQ4 || F == Form::kQ5;
+  static constexpr int kHalves = F == Form::kQ6 ? 2 : 1;  // scales per group
+  // What a code is off by; folded into the start of the integer sum, exactly.
+  static constexpr std::int32_t kBias = F == Form::kQ6                 ? 32
+                                        : F == Form::kQ8 && !kSignedQ8 ? 128
+                                                                       : 0;
+};
+
+// Quad q (4 columns) of a group: 16 rows x 4 code bytes.
+template <Form F, int Q>
+HEARTH_INLINE Vb load_quad(const std::byte* group) {
+  if constexpr (F == Form::kQ8) {
+    return load_b(group + Q * 64);
+  } else {
+    const Vb pair = load_b(group + (Q / 2) * 64);
+    const Vb nibbles = Q % 2 == 0 ? low_nibbles(pair) : high_nibbles(pair);
+    if constexpr (F == Form::kQ5) return or_bit4(nibbles, group + kQ5HighOffset + Q * 8);
+    if constexpr (F == Form::kQ6)
+      return or_bits45<2 * (Q % 4)>(nibbles, load_b(group + kQ6HighOffset + (Q / 4) * 64));
+    return nibbles;
+  }
+}
+
+#if HEARTH_HAVE_DOT
+template <Form F, int Q, int QEnd, int MR, int NP>
+HEARTH_INLINE void accumulate(Vi (&acc)[NP][MR], const std::byte* const (&group)[NP],
+                              const std::int8_t* x, std::int64_t ld) {
+  if constexpr (Q < QEnd) {
+    Vb codes[NP];
+    for (int p = 0; p < NP; ++p) codes[p] = load_quad<F, Q>(group[p]);
+    for (int m = 0; m < MR; ++m)
+      for (int p = 0; p < NP; ++p) dot(acc[p][m], codes[p], x + m * ld + Q * 4);
+    accumulate<F, Q + 1, QEnd, MR, NP>(acc, group, x, ld);
+  }
+}
+#else
+// vpmaddubsw adds pairs of products into 16 bits. How many of these sums can be added up before
+// they must be widened follows from the largest code: 2 * 127 * code_max * n <= 32767.
+template <Form F>
+inline constexpr int kQuadsPerWord = F == Form::kQ4   ? 8
+                                     : F == Form::kQ5 ? 4
+                                     : F == Form::kQ6 ? 2
+                                                      : 1;
+
+template <Form F>
+HEARTH_INLINE Vi dot16(Vb codes, const std::int8_t* x) {
+  std::int32_t four;
+  std::memcpy(&four, x, sizeof four);
+  const __m256i b = _mm256_set1_epi32(four);
+  if constexpr (F == Form::kQ8) {
+    // 255 * 127 * 2 would saturate: multiply |w| with x * sign(w).
+    const __m256i flip = _mm256_set1_epi8(static_cast<char>(0x80));
+    const __m256i wl = _mm256_xor_si256(codes.l, flip);
+    const __m256i wh = _mm256_xor_si256(codes.h, flip);
+    return {_mm256_maddubs_epi16(_mm256_abs_epi8(wl), _mm256_sign_epi8(b, wl)),
+            _mm256_maddubs_epi16(_mm256_abs_epi8(wh), _mm256_sign_epi8(b, wh))};
+  } else {
+    return {_mm256_maddubs_epi16(codes.l, b), _mm256_maddubs_epi16(codes.h, b)};
+  }
+}
+
+template <Form F, int Q, int QEnd, int MR>
+HEARTH_INLINE void add_words(Vi (&words)[MR], const std::byte* group, const std::int8_t* x,
+                             std::int64_t ld) {
+  if constexpr (Q < QEnd) {
+    const Vb codes = load_quad<F, Q>(group);
+    for (int m = 0; m < MR; ++m) {
+      const Vi t = dot16<F>(codes, x + m * ld + Q * 4);
+      words[m] = {_mm256_add_epi16(words[m].l, t.l), _mm256_add_epi16(words[m].h, t.h)};
+    }
+    add_words<F, Q + 1, QEnd, MR>(words, group, x, ld);
+  }
+}
+
+template <Form F, int Q, int QEnd, int MR, int NP>
+HEARTH_INLINE void accumulate(Vi (&acc)[NP][MR], const std::byte* const (&group)[NP],
+                              const std::int8_t* x, std::int64_t ld) {
+  static_assert(NP == 1);
+  if constexpr (Q < QEnd) {
+    constexpr int kNext = Q + kQuadsPerWord<F> < QEnd ? Q + kQuadsPerWord<F> : QEnd;
+    Vi words[MR];
+    for (int m = 0; m < MR; ++m) words[m] = zero_i();
+    add_words<F, Q, kNext, MR>(words, group[0], x, ld);
+    const __m256i ones = _mm256_set1_epi16(1);
+    for (int m = 0; m < MR; ++m)
+      acc[0][m] = {_mm256_add_epi32(acc[0][m].l, _mm256_madd_epi16(words[m].l, ones)),
+                   _mm256_add_epi32(acc[0][m].h, _mm256_madd_epi16(words[m].h, ones))};
+    accumulate<F, kNext, QEnd, MR, NP>(acc, group, x, ld);
+  }
+}
+#endif
+
+HEARTH_INLINE void finish_row(Vf y, const float* bias, Store mode, std::int64_t rows, float* out) {
+  if (rows >= kPanelRows) {
+    if (bias) y = add(y, load(bias));
+    if (mode == Store::kAdd) y = add(load(out), y);
+    store(out, y);
+  } else {
+    if (bias) y = add(y, load_part(bias, rows));
+    if (mode == Store::kAdd) y = add(load_part(out, rows), y);
+    store_part(out, rows, y);
+  }
+}
+
+template <Form F, int MR, int NP>
+void tile_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, Store mode,
+            std::int64_t panel, std::int64_t m0, float* out, std::int64_t ld) {
+  using Traits = FormTraits<F>;
+  constexpr FormLayout kLayout = layout_of(F);
+  const std::int64_t groups = w.columns / kGroup;
+  const std::int64_t bytes = panel_bytes(F, w.columns);
+  const std::byte* codes[NP];
+  const std::byte* scales[NP];
+  for (int p = 0; p < NP; ++p) {
+    codes[p] = w.data + (panel + p) * bytes;
+    scales[p] = codes[p] + scales_offset(F, groups);
+  }
+  const std::int8_t* xc = x.codes + m0 * x.columns;
+  const float* xs = x.scales + m0 * groups;
+  const float* xsum = x.scaled_sums + m0 * groups;
+  const std::int32_t* xhalf = x.half_sums + m0 * groups * 2;
+
+  Vf sums[NP][MR];
+  for (int p = 0; p < NP; ++p)
+    for (int m = 0; m < MR; ++m) sums[p][m] = zero();
+
+  for (std::int64_t g = 0; g < groups; ++g) {
+    constexpr int kQuads = kQuadsPerGroup / Traits::kHalves;
+    Vi acc[NP][MR];
+    for (int m = 0; m < MR; ++m) {
+      Vi start = zero_i();
+      if constexpr (Traits::kBias != 0) {
+        const std::int32_t* h = xhalf + (m * groups + g) * 2;
+        start = set1_i(-Traits::kBias * (Traits::kHalves == 2 ? h[0] : h[0] + h[1]));
+      }
+      for (int p = 0; p < NP; ++p) acc[p][m] = start;
+    }
+    accumulate<F, 0, kQuads, MR, NP>(acc, codes, xc + g * kGroup, x.columns);
+    for (int p = 0; p < NP; ++p) {
+      const Vf ws = load_f16(scales[p]);
+      for (int m = 0; m < MR; ++m)
+        sums[p][m] = fma(to_float(acc[p][m]), mul(ws, set1(xs[m * groups + g])), sums[p][m]);
+    }
+    if constexpr (Traits::kHalves == 2) {
+      for (int m = 0; m < MR; ++m) {
+        const Vi start = set1_i(-Traits::kBias * xhalf[(m * groups + g) * 2 + 1]);
+        for (int p = 0; p < NP; ++p) acc[p][m] = start;
+      }
+      accumulate<F, kQuads, 2 * kQuads, MR, NP>(acc, codes, xc + g * kGroup, x.columns);
+      for (int p = 0; p < NP; ++p) {
+        const Vf ws = load_f16(scales[p] + 32);
+        for (int m = 0; m < MR; ++m)
+          sums[p][m] = fma(to_float(acc[p][m]), mul(ws, set1(xs[m * groups + g])), sums[p][m]);
+      }
+    }
+    if constexpr (Traits::kOffsets) {
+      for (int p = 0; p < NP; ++p) {
+        const Vf offset = load_f16(scales[p] + kOffsetsAfterScales);
+        for (int m = 0; m < MR; ++m)
+          sums[p][m] = fma(offset, set1(xsum[m * groups + g]), sums[p][m]);
+      }
+    }
+    for (int p = 0; p < NP; ++p) {
+      codes[p] += kLayout.code_stride;
+      scales[p] += kLayout.scale_stride;
+    }
+  }
+  for (int p = 0; p < NP; ++p) {
+    const std::int64_t row = (panel + p) * kPanelRows;
+    for (int m = 0; m < MR; ++m)
+      finish_row(sums[p][m], bias ? bias + row : nullptr, mode, w.rows - row,
+                 out + (m0 + m) * ld + row);
+  }
+}
+
+template <Form F, int NP, int MR = kMatmulRows>
+HEARTH_INLINE void tail_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias,
+                          Store mode, std::int64_t panel, std::int64_t m, std::int64_t rest,
+                          float* out, std::int64_t ld) {
+  if constexpr (MR > 1) {
+    if (rest != MR - 1) return tail_q<F, NP, MR - 1>(w, x, bias, mode, panel, m, rest, out, ld);
+    tile_q<F, MR - 1, NP>(w, x, bias, mode, panel, m, out, ld);
+  }
+}
+
+template <Form F, int NP>
+void panels_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, Store mode,
+              std::int64_t panel, std::int64_t m_begin, std::int64_t m_end, float* out,
+              std::int64_t ld) {
+  std::int64_t m = m_begin;
+  for (; m + kMatmulRows <= m_end; m += kMatmulRows)
+    tile_q<F, kMatmulRows, NP>(w, x, bias, mode, panel, m, out, ld);
+  if (m < m_end) tail_q<F, NP>(w, x, bias, mode, panel, m, m_end - m, out, ld);
+}
+
+template <Form F>
+void matmul_form(const PackedMatrix& w, const QuantizedRows& x, const float* bias, Store mode,
+                 std::int64_t panel_begin, std::int64_t panel_end, std::int64_t m_begin,
+                 std::int64_t m_end, float* out, std::int64_t ld) {
+  std::int64_t panel = panel_begin;
+  for (; panel + kMatmulPanels <= panel_end; panel += kMatmulPanels)
+    panels_q<F, kMatmulPanels>(w, x, bias, mode, panel, m_begin, m_end, out, ld);
+  for (; panel < panel_end; ++panel)
+    panels_q<F, 1>(w, x, bias, mode, panel, m_begin, m_end, out, ld);
+}
+
+void matmul_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, Store mode,
+              std::int64_t panel_begin, std::int64_t panel_end, std::int64_t m_begin,
+              std::int64_t m_end, float* out, std::int64_t ld) {
+  const auto run = [&](auto form) {
+    matmul_form<form.value>(w, x, bias, mode, panel_begin, panel_end, m_begin, m_end, out, ld);
+  };
+  switch (w.form) {
+    case Form::kQ4:
+      return run(std::integral_constant<Form, Form::kQ4>());
+    case Form::kQ5:
+      return run(std::integral_constant<Form, Form::kQ5>());
+    case Form::kQ6:
+      return run(std::integral_constant<Form, Form::kQ6>());
+    case Form::kQ8:
+      return run(std::integral_constant<Form, Form::kQ8>());
+    default:
+      HEARTH_CHECK(false);
+  }
+}
+
+void quantize_rows(const float* x, std::int64_t ld, std::int64_t m_begin, std::int64_t m_end,
+                   const QuantizedRows& out) {
+  const std::int64_t groups = out.columns / kGroup;
+  for (std::int64_t m = m_begin; m < m_end; ++m) {
+    const float* row = x + m * ld;
+    for (std::int64_t g = 0; g < groups; ++g) {
+      const Vf a = load(row + g * kGroup);
+      const Vf b = load(row + g * kGroup + 16);
+      const float largest = max_lane(max(abs(a), abs(b)));
+      const float scale = largest / 127.f;
+      const float inverse = largest > 0.f ? 127.f / largest : 0.f;
+      const Vi qa = round_to_int(mul(a, set1(inverse)));
+      const Vi qb = round_to_int(mul(b, set1(inverse)));
+      std::int8_t* codes = out.codes + m * out.columns + g * kGroup;
+      store_i8(codes, qa);
+      store_i8(codes + 16, qb);
+      const std::int32_t sum_a = sum_i(qa);
+      const std::int32_t sum_b = sum_i(qb);
+      out.half_sums[(m * groups + g) * 2] = sum_a;
+      out.half_sums[(m * groups + g) * 2 + 1] = sum_b;
+      // NaN and infinity must not vanish here: they make the scale, and so every output, NaN.
+      const bool finite = !any_nan(sub(add(a, b), add(a, b)));
+      out.scales[m * groups + g] = finite ? scale : std::numeric_limits<float>::quiet_NaN();
+      out.scaled_sums[m * groups + g] = (finite ? scale : std::numeric_limits<float>::quiet_NaN()) *
+                                        static_cast<float>(sum_a + sum_b);
+    }
+  }
+}

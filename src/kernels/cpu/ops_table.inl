@@ -1,0 +1,2 @@
+const Ops kOps = {HEARTH_ISA, quantize_rows,  matmul_q,  matmul_f,        rms_norm, gate,
+                  rope,       store_kv_token, attention, attention_merge, argmax,   logsumexp};

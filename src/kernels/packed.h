@@ -1,0 +1,105 @@
+// Weights as the CPU kernels want them: repacked once at load, never unpacked again.
+//
+// A matrix is cut into panels of 16 rows (output features). Within a panel, one 64-byte vector
+// holds 16 rows x 4 consecutive columns ("quad"), so that a dot-product instruction (vpdpbusd and
+// its like) yields one 32-bit sum per row without any shuffle. Eight quads make a group of 32
+// columns that shares scales. The layout is the same for every x86 ISA: a 256-bit kernel takes a
+// vector in two halves.
+//
+// Per group of 32 columns x 16 rows (512 weights), in bytes:
+//   form   codes             high bits        scales                 offsets     total bits/weight
+//   kQ4    256 (nibbles)     -                32 (16 x f16)          32 (f16)    320     5
+//   kQ5    256               64 (1 bit)       32                     32          384     6
+//   kQ6    256               128 (2 bits)     64 (2 x 16 x f16)      -           448     7
+//   kQ8    512               -                32                     -           544     8.5
+// A weight is  scale * code + offset  (kQ4, kQ5),  scale * (code - 32) (kQ6; a scale per 16
+// columns), scale * (code - 128) (kQ8). Stored kinds and their forms:
+//   Q4_0 Q4_1 Q4_K -> kQ4    Q5_0 Q5_1 Q5_K -> kQ5    Q6_K -> kQ6    Q8_0 -> kQ8
+// Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 keep their values exactly; the K kinds' scale products are
+// rounded to f16 (relative error 2^-11, far under the step of the code itself). Sizes against the
+// file: Q4_0 and Q4_K 1.11, Q4_1 1.00, Q5_0 and Q5_K 1.09, Q5_1 1.00, Q6_K 1.07, Q8_0 1.00. kF32,
+// kF16, kBF16: [columns][16 rows], no padding of columns. Rows are padded with zero weights to
+// whole panels.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tensor/dtype.h"
+
+namespace hearth::kernels {
+
+inline constexpr std::int64_t kPanelRows = 16;
+inline constexpr std::int64_t kGroup = 32;  // columns that share a scale; activations likewise
+inline constexpr std::int64_t kQuadsPerGroup = 8;
+
+enum class Form : std::uint8_t { kF32, kF16, kBF16, kQ4, kQ5, kQ6, kQ8 };
+
+inline bool is_quantized(Form form) { return form >= Form::kQ4; }
+
+// Byte offsets within a panel: group g's codes (with high bits) start at g * code_stride, its
+// scales at scales_begin(groups) + g * scale_stride. kQ4..kQ6 keep scales beside the codes; kQ8,
+// whose group is no multiple of a cache line, keeps them behind all codes.
+struct FormLayout {
+  std::int64_t code_stride;
+  std::int64_t scale_stride;
+  bool scales_apart;
+};
+constexpr FormLayout layout_of(Form form) {
+  switch (form) {
+    case Form::kQ4:
+      return {320, 320, false};
+    case Form::kQ5:
+      return {384, 384, false};
+    case Form::kQ6:
+      return {448, 448, false};
+    case Form::kQ8:
+      return {512, 32, true};
+    default:
+      return {0, 0, false};
+  }
+}
+inline constexpr std::int64_t kQ5HighOffset = 256;
+inline constexpr std::int64_t kQ6HighOffset = 256;
+constexpr std::int64_t scales_offset(Form form, std::int64_t groups) {
+  switch (form) {
+    case Form::kQ4:
+      return 256;
+    case Form::kQ5:
+      return 320;
+    case Form::kQ6:
+      return 384;
+    case Form::kQ8:
+      return 512 * groups;
+    default:
+      return 0;
+  }
+}
+// kQ4 and kQ5: the offsets follow the scales.
+inline constexpr std::int64_t kOffsetsAfterScales = 32;
+
+std::int64_t panel_bytes(Form form, std::int64_t columns);
+
+struct PackedMatrix {
+  Form form = Form::kF32;
+  std::int64_t rows = 0;            // without padding
+  std::int64_t columns = 0;         // quantised forms: a multiple of kGroup
+  const std::byte* data = nullptr;  // panels() * panel_bytes(form, columns), 64-byte aligned
+  std::int64_t panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
+  std::int64_t bytes() const { return panels() * panel_bytes(form, columns); }
+};
+
+Form form_of(DType type);
+
+// Repacks up to 16 rows into one panel. row_data[i] points at stored row i of kind `type`
+// (null: a padding row); any alignment. `out` gets panel_bytes(form_of(type), columns) bytes.
+void pack_panel(DType type, const void* const row_data[kPanelRows], std::int64_t columns,
+                std::byte* out);
+// The same into kF32, whatever the kind: for --precision f32.
+void pack_panel_f32(DType type, const void* const row_data[kPanelRows], std::int64_t columns,
+                    std::byte* out);
+
+// The value of one weight, for tests and for the scalar oracle.
+float packed_value(const PackedMatrix& matrix, std::int64_t row, std::int64_t column);
+
+}  // namespace hearth::kernels
