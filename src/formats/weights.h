@@ -18,8 +18,8 @@ namespace hearth {
 struct TensorView {
   std::string name;
   DType dtype = DType::kF32;
-  std::vector<std::int64_t> shape;       // 1 to 4 dimensions, each >= 1, product checked
-  std::span<const std::byte> data;       // exactly row_bytes(dtype, product of shape) bytes
+  std::vector<std::int64_t> shape;  // 1 to 4 dimensions, each >= 1, product checked
+  std::span<const std::byte> data;  // exactly row_bytes(dtype, product of shape) bytes
   std::int64_t elems() const {
     std::int64_t n = 1;
     for (auto d : shape) n *= d;
@@ -33,7 +33,8 @@ class Weights {
   virtual const TensorView* find(std::string_view name) const = 0;  // nullptr when absent
   virtual std::span<const TensorView> tensors() const = 0;          // in file order
   virtual std::int64_t file_bytes() const = 0;                      // all files together
-  // Tells the kernel that pages of the mapping are not needed soon (after repacking); content stays.
+  // Tells the kernel that pages of the mapping are not needed soon (after repacking); content
+  // stays.
   virtual void drop_pages(std::span<const std::byte> range) const = 0;
 };
 
