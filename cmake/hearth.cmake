@@ -1,10 +1,11 @@
 # One static library per folder of src/; `hearth_library(text LINK PkgConfig::utf8proc)` makes
-# `hearth_text` from src/text/**/*.cc and remembers src/text/**/*_test.cc for `hearth_text_test`.
+# `hearth_text` from src/text/**/*.cc and remembers src/text/**/*_test.cc for `hearth_text_test`,
+# which also links what stands behind TEST_LINK.
 # What a folder may link follows from tools/layers.txt, so a wrong include also fails to link.
 include_guard()
 
 function(hearth_library name)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "LINK;TEST_LINK" ${ARGN})
   set(dir ${CMAKE_SOURCE_DIR}/src/${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${dir}/*.cc)
   file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${dir}/*_test.cc)
@@ -27,6 +28,7 @@ function(hearth_library name)
   endif()
   set_property(GLOBAL APPEND PROPERTY HEARTH_LIBRARIES ${name})
   set_property(GLOBAL PROPERTY HEARTH_TESTS_${name} "${tests}")
+  set_property(GLOBAL PROPERTY HEARTH_TEST_LINK_${name} "${ARG_TEST_LINK}")
 endfunction()
 
 # One test program per folder: `hearth_<folder>_test`, registered with CTest as one entry.
@@ -39,6 +41,8 @@ function(hearth_add_tests)
     endif()
     add_executable(hearth_${name}_test ${tests})
     target_link_libraries(hearth_${name}_test PRIVATE hearth_${name} hearth_testing GTest::gmock GTest::gtest_main)
+    get_property(test_link GLOBAL PROPERTY HEARTH_TEST_LINK_${name})
+    target_link_libraries(hearth_${name}_test PRIVATE ${test_link})
     target_compile_definitions(hearth_${name}_test PRIVATE
       HEARTH_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
     add_test(NAME ${name} COMMAND hearth_${name}_test)

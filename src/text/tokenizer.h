@@ -37,6 +37,8 @@ struct TokenizerData {
   std::vector<float> scores;        // kSentencePieceBpe: by id; empty: `merges` decide instead
   std::vector<TokenType> types;     // by id; empty: all normal
   std::vector<std::string> merges;  // "left right", best first; GGUF order
+  // kByteLevelBpe: a word that is itself a token is taken whole; absent: as `pre` implies.
+  std::optional<bool> ignore_merges;
   bool add_bos = false;
   bool add_eos = false;
   bool add_space_prefix = false;         // kSentencePieceBpe: at the start and after specials,
@@ -77,6 +79,8 @@ class Tokenizer {
 Result<std::shared_ptr<const Tokenizer>> make_tokenizer(TokenizerData data);
 
 // Reads Hugging Face's tokenizer.json (+ tokenizer_config.json, may be empty) into the same data.
+// BPE models only; other models, normalizers and pre-tokenizers are kUnsupported, named. As in GGUF
+// files, Unicode normalisation to NFC and an added token's lstrip and rstrip are not carried over.
 Result<TokenizerData> tokenizer_from_json(std::string_view tokenizer_json,
                                           std::string_view tokenizer_config_json);
 

@@ -31,13 +31,24 @@ constexpr ByteMap kByteMap;
 Result<ByteLevelBpe> ByteLevelBpe::make(const Vocab& vocab) {
   HEARTH_TRY(const Pretokenizer pretokenizer, Pretokenizer::find(vocab.data().pre));
   HEARTH_TRY(MergeTable merges, MergeTable::make(vocab));
-  ByteLevelBpe bpe(pretokenizer, std::move(merges));
+  const bool ignore_merges = vocab.data().ignore_merges.value_or(pretokenizer.ignore_merges());
+  ByteLevelBpe bpe(pretokenizer, std::move(merges), ignore_merges);
   for (std::size_t byte = 0; byte < 256; ++byte) {
     std::string token;
     append_utf8(token, kByteMap.to_code_point[byte]);
     bpe.byte_ids_[byte] = vocab.find(token);
   }
   return bpe;
+}
+
+TokenId ByteLevelBpe::whole_word(const Vocab& vocab, std::string_view word,
+                                 std::string& mapped) const {
+  if (word.size() > vocab.longest()) return kNoToken;
+  mapped.clear();
+  for (const char c : word) {
+    append_utf8(mapped, kByteMap.to_code_point[static_cast<std::uint8_t>(c)]);
+  }
+  return vocab.find(mapped);
 }
 
 void ByteLevelBpe::encode(const Vocab& vocab, std::string_view text,
@@ -53,18 +64,11 @@ void ByteLevelBpe::encode(const Vocab& vocab, std::string_view text,
   std::uint32_t begin = 0;
   for (const std::uint32_t end : ends) {
     const std::string_view word = text.substr(begin, end - begin);
-    if (pretokenizer_.ignore_merges()) {
-      mapped.clear();
-      for (const char c : word) {
-        append_utf8(mapped, kByteMap.to_code_point[static_cast<std::uint8_t>(c)]);
-        if (mapped.size() > vocab.longest()) break;
-      }
-      const TokenId whole = vocab.find(mapped);
-      if (mapped.size() <= vocab.longest() && whole != kNoToken) {
-        out.push_back(whole);
-        begin = end;
-        continue;
-      }
+    const TokenId whole = ignore_merges_ ? whole_word(vocab, word, mapped) : kNoToken;
+    if (whole != kNoToken) {
+      out.push_back(whole);
+      begin = end;
+      continue;
     }
     symbols.clear();
     for (std::uint32_t at = begin; at < end; ++at) {

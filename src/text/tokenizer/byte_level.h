@@ -26,11 +26,15 @@ class ByteLevelBpe {
   static void append_bytes(std::string_view token, std::string& out);
 
  private:
-  ByteLevelBpe(Pretokenizer pretokenizer, MergeTable merges)
-      : pretokenizer_(pretokenizer), merges_(std::move(merges)) {}
+  ByteLevelBpe(Pretokenizer pretokenizer, MergeTable merges, bool ignore_merges)
+      : pretokenizer_(pretokenizer), merges_(std::move(merges)), ignore_merges_(ignore_merges) {}
+
+  // The token that the whole word is, kNoToken if it is none. `mapped` is working memory.
+  TokenId whole_word(const Vocab& vocab, std::string_view word, std::string& mapped) const;
 
   Pretokenizer pretokenizer_;
   MergeTable merges_;
+  bool ignore_merges_;
   std::array<TokenId, 256> byte_ids_{};  // the token of each byte's code point
 };
 
