@@ -6,6 +6,8 @@
 #include <limits>
 #include <utility>
 
+#include "formats/shown_name.h"
+
 namespace hearth {
 namespace {
 

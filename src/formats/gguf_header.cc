@@ -4,7 +4,10 @@
 #include <cstring>
 #include <limits>
 #include <set>
+#include <string_view>
 #include <utility>
+
+#include "formats/shown_name.h"
 
 namespace hearth {
 namespace {
@@ -225,16 +228,6 @@ Status check_version(std::uint32_t version) {
 }
 
 }  // namespace
-
-std::string shown_name(std::string_view name) {
-  constexpr std::size_t kShown = 60;
-  std::string shown(name.substr(0, kShown));
-  for (char& c : shown) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  if (name.size() > kShown) shown += "...";
-  return shown;
-}
 
 Result<GgufHeader> parse_gguf_header(std::span<const std::byte> file) {
   Reader in(file);

@@ -8,7 +8,6 @@
 #include <map>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -38,8 +37,5 @@ struct GgufHeader {
 
 // Versions 2 and 3, little endian. The result refers to `file`, which must outlive it.
 Result<GgufHeader> parse_gguf_header(std::span<const std::byte> file);
-
-// For error messages: at most 60 bytes of a name from a file, control characters as '?'.
-std::string shown_name(std::string_view name);
 
 }  // namespace hearth

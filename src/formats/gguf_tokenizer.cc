@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "formats/shown_name.h"
+
 namespace hearth {
 namespace {
 
