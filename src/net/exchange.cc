@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/log.h"
 
 namespace hearth::net {
@@ -121,7 +123,7 @@ void Exchange::abandoned() {
   bool pending = false;
   {
     const std::lock_guard lock(mutex_);
-    if (phase_ == Phase::kComplete || gone_) return;
+    if (phase_ == Phase::kComplete || gone_ || aborted_) return;
     pending = phase_ == Phase::kPending;
   }
   log::error("request {}: dropped without an answer", framing_.request_id);

@@ -1,0 +1,95 @@
+#include "api/answer.h"
+
+#include "api/errors.h"
+#include "net/sse.h"
+
+namespace hearth::api {
+namespace {
+
+class WholeAnswer final : public GenerationOutput {
+ public:
+  WholeAnswer(const AnswerInfo& info, net::Responder responder)
+      : request_id_(info.request_id),
+        formatter_(make_formatter(info)),
+        responder_(std::move(responder)),
+        choices_(static_cast<std::size_t>(info.choices)) {}
+
+  bool delta(int choice, Delta delta, std::optional<engine::FinishReason> finish) override {
+    FinishedChoice& target = choices_[static_cast<std::size_t>(choice)];
+    target.text += delta.text;
+    std::move(delta.tokens.begin(), delta.tokens.end(), std::back_inserter(target.tokens));
+    if (finish) target.finish = *finish;
+    return true;
+  }
+  void done(const Usage& usage, const engine::Timings& timings) override {
+    net::HttpResponse response;
+    response.headers.emplace_back("Content-Type", "application/json");
+    response.body = dump_json(formatter_->whole(choices_, usage, timings));
+    responder_.send(std::move(response));
+  }
+  void failed(const Error& error) override { responder_.send(to_response(error, request_id_)); }
+
+ private:
+  const std::string request_id_;
+  std::unique_ptr<Formatter> formatter_;
+  net::Responder responder_;
+  std::vector<FinishedChoice> choices_;
+};
+
+class StreamAnswer final : public GenerationOutput {
+ public:
+  StreamAnswer(const AnswerInfo& info, net::Responder responder)
+      : request_id_(info.request_id),
+        formatter_(make_formatter(info)),
+        responder_(responder),
+        events_(std::move(responder)) {}
+
+  bool delta(int choice, Delta delta, std::optional<engine::FinishReason> finish) override {
+    if (!open()) return false;
+    if (!delta.text.empty() || !delta.tokens.empty()) {
+      if (!send(formatter_->text(choice, delta))) return false;
+    }
+    return !finish || send(formatter_->finish(choice, *finish));
+  }
+  void done(const Usage& usage, const engine::Timings& timings) override {
+    if (open() && send(formatter_->closing(usage, timings)) && events_.data("[DONE]")) {
+      events_.end();
+    }
+  }
+  void failed(const Error& error) override {
+    if (!begun_) {  // there is still time for a proper status
+      responder_.send(to_response(error, request_id_));
+      return;
+    }
+    if (events_.event("error", public_error(error, request_id_).body)) events_.end();
+  }
+
+ private:
+  bool open() {
+    if (begun_) return true;
+    begun_ = true;
+    if (!events_.begin()) return false;
+    for (const OrderedJson& chunk : formatter_->opening()) {
+      if (!send(chunk)) return false;
+    }
+    return true;
+  }
+  bool send(const std::optional<OrderedJson>& document) {
+    return !document || events_.data(dump_json(*document));
+  }
+
+  const std::string request_id_;
+  std::unique_ptr<Formatter> formatter_;
+  net::Responder responder_;
+  net::SseWriter events_;
+  bool begun_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<GenerationOutput> make_answer(const AnswerInfo& info, net::Responder responder) {
+  if (info.stream) return std::make_unique<StreamAnswer>(info, std::move(responder));
+  return std::make_unique<WholeAnswer>(info, std::move(responder));
+}
+
+}  // namespace hearth::api

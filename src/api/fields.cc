@@ -1,0 +1,150 @@
+#include "api/fields.h"
+
+#include <charconv>
+#include <cmath>
+
+namespace hearth::api {
+namespace {
+
+template <class T>
+std::optional<T> parse_text(const std::string& text) {
+  T value{};
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (ec != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// 8.0 counts as 8: languages without integers write it so.
+std::optional<std::int64_t> as_integer(const OrderedJson& value, bool as_text) {
+  if (as_text && value.is_string())
+    return parse_text<std::int64_t>(value.get_ref<const std::string&>());
+  if (value.is_number_unsigned()) {
+    const auto number = value.get<std::uint64_t>();
+    if (number > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
+    return static_cast<std::int64_t>(number);
+  }
+  if (value.is_number_integer()) return value.get<std::int64_t>();
+  if (value.is_number_float()) {
+    const double number = value.get<double>();
+    if (std::trunc(number) == number && std::abs(number) <= 9007199254740992.0) {  // 2^53
+      return static_cast<std::int64_t>(number);
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<double> as_number(const OrderedJson& value, bool as_text) {
+  if (as_text && value.is_string()) {
+    const auto number = parse_text<double>(value.get_ref<const std::string&>());
+    return number && std::isfinite(*number) ? number : std::nullopt;
+  }
+  if (value.is_number()) return value.get<double>();
+  return std::nullopt;
+}
+
+}  // namespace
+
+Fields::Fields(const OrderedJson& object, bool scalars_as_text, std::string prefix)
+    : object_(object), scalars_as_text_(scalars_as_text), prefix_(std::move(prefix)) {
+  if (!object.is_object()) fail(ErrorKind::kInvalid, "invalid_type", "", "an object is expected");
+}
+
+void Fields::fail(ErrorKind kind, std::string code, std::string_view name, std::string message) {
+  if (error_) return;
+  error_ = ApiError{Error{kind, std::move(code), std::move(message)}, prefix_ + std::string(name)};
+}
+
+const OrderedJson* Fields::take(std::string_view name) {
+  known_.emplace(name);
+  if (!object_.is_object()) return nullptr;
+  const auto found = object_.find(std::string(name));
+  return found == object_.end() || found->is_null() ? nullptr : &*found;
+}
+
+void Fields::number(std::string_view name, float& out, double min, double max) {
+  const OrderedJson* value = take(name);
+  if (value == nullptr) return;
+  const auto number = as_number(*value, scalars_as_text_);
+  if (!number) {
+    return fail(ErrorKind::kInvalid, "invalid_type", name,
+                fmt::format("{}{} must be a number", prefix_, name));
+  }
+  if (!(*number >= min && *number <= max)) {
+    return fail(ErrorKind::kInvalid, "invalid_value", name,
+                fmt::format("{}{} must be from {} to {}", prefix_, name, min, max));
+  }
+  out = static_cast<float>(*number);
+}
+
+void Fields::integer(std::string_view name, std::optional<std::int64_t>& out, std::int64_t min,
+                     std::int64_t max) {
+  const OrderedJson* value = take(name);
+  if (value == nullptr) return;
+  const auto number = as_integer(*value, scalars_as_text_);
+  if (!number && !(value->is_number() || scalars_as_text_)) {
+    return fail(ErrorKind::kInvalid, "invalid_type", name,
+                fmt::format("{}{} must be an integer", prefix_, name));
+  }
+  if (!number || *number < min || *number > max) {
+    return fail(ErrorKind::kInvalid, "invalid_value", name,
+                fmt::format("{}{} must be an integer from {} to {}", prefix_, name, min, max));
+  }
+  out = *number;
+}
+
+void Fields::integer(std::string_view name, std::int64_t& out, std::int64_t min, std::int64_t max) {
+  std::optional<std::int64_t> value;
+  integer(name, value, min, max);
+  if (value) out = *value;
+}
+
+void Fields::boolean(std::string_view name, bool& out) {
+  const OrderedJson* value = take(name);
+  if (value == nullptr) return;
+  if (value->is_boolean()) {
+    out = value->get<bool>();
+  } else if (scalars_as_text_ && (*value == "true" || *value == "1")) {
+    out = true;
+  } else if (scalars_as_text_ && (*value == "false" || *value == "0")) {
+    out = false;
+  } else {
+    fail(ErrorKind::kInvalid, "invalid_type", name,
+         fmt::format("{}{} must be true or false", prefix_, name));
+  }
+}
+
+void Fields::text(std::string_view name, std::string& out) {
+  const OrderedJson* value = take(name);
+  if (value == nullptr) return;
+  if (!value->is_string()) {
+    return fail(ErrorKind::kInvalid, "invalid_type", name,
+                fmt::format("{}{} must be a string", prefix_, name));
+  }
+  out = value->get<std::string>();
+}
+
+void Fields::unsupported_unless(std::string_view name,
+                                const std::function<bool(const OrderedJson&)>& is_neutral) {
+  const OrderedJson* value = take(name);
+  if (value == nullptr || is_neutral(*value)) return;
+  fail(ErrorKind::kUnsupported, "unsupported_field", name,
+       fmt::format("{}{} is not supported here", prefix_, name));
+}
+
+void Fields::require(std::string_view name) {
+  if (take(name) != nullptr) return;
+  fail(ErrorKind::kInvalid, "missing_field", name, fmt::format("{}{} is missing", prefix_, name));
+}
+
+void Fields::finish() {
+  if (!object_.is_object()) return;
+  for (const auto& [name, value] : object_.items()) {
+    if (known_.count(name) == 0) {
+      const std::string shown = name.substr(0, 100);
+      return fail(ErrorKind::kInvalid, "unknown_field", shown,
+                  fmt::format("{}{} is not a field of this request", prefix_, shown));
+    }
+  }
+}
+
+}  // namespace hearth::api

@@ -1,0 +1,70 @@
+// The bodies of generating requests, read once into native types. Every field is range-checked;
+// fields we do not have are refused by name ("unsupported_field", "unknown_field") unless their
+// value asks for nothing; `chat_template` anywhere in a request is refused, and so is NUL in any
+// string.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "api/fields.h"
+#include "engine/messages.h"
+#include "net/http.h"
+
+namespace hearth::api {
+
+constexpr std::int64_t kChoicesMax = 128;
+constexpr std::int64_t kTopLogprobsMax = 20;
+constexpr std::size_t kStopStringsMax = 16;
+constexpr std::size_t kStopBytesMax = 1024;  // each
+constexpr std::size_t kLogitBiasMax = 4096;  // entries
+constexpr std::int64_t kOutputTokensMax = 1
+                                          << 19;  // n * max_tokens; with logprobs, their count too
+
+struct GenerationParams {
+  std::string model;  // empty or "default": the first
+  engine::SamplingParams sampling;
+  std::optional<std::uint64_t> seed;       // absent: one from the operating system
+  std::optional<std::int64_t> max_tokens;  // absent: what is left of the context
+  std::int64_t choices = 1;
+  std::vector<std::string> stop;
+  bool ignore_eos = false;
+  bool stream = false;
+  bool include_usage = false;
+};
+
+struct GenerateCall {
+  GenerationParams params;
+  std::string prompt;
+};
+
+struct CompletionCall {
+  GenerationParams params;
+  std::variant<std::string, std::vector<engine::TokenId>> prompt;
+};
+
+struct ChatCall {
+  GenerationParams params;
+  OrderedJson messages;  // checked: objects with `role` and string `content`; perhaps `name`
+};
+
+template <class T>
+using Parsed = tl::expected<T, ApiError>;
+
+// The request's document: the JSON body whatever its Content-Type, or, for `query_allowed` and an
+// empty body, the query's pairs as an object of strings (`from_query`).
+struct Document {
+  OrderedJson object;
+  bool from_query = false;
+};
+Parsed<Document> read_document(const net::HttpRequest& request, bool query_allowed);
+
+Parsed<GenerateCall> parse_generate(const Document& document);
+Parsed<CompletionCall> parse_completion(const Document& document);
+Parsed<ChatCall> parse_chat(const Document& document);
+
+}  // namespace hearth::api
