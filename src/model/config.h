@@ -25,6 +25,9 @@ struct RopeSpec {
   float low_freq_factor = 1.f;       // llama3 only
   float high_freq_factor = 4.f;      // llama3 only
   std::int64_t original_context = 0; // llama3 only
+  // head_dim / 2 divisors of inv_freq that the file itself stores (GGUF's rope_freqs.weight, which
+  // is how Llama 3's scaling reaches GGUF); applied besides `scaling`. Empty: none.
+  std::vector<float> freq_factors;
 };
 
 struct ModelConfig {
