@@ -41,7 +41,9 @@ std::uint64_t PartFile::resumable(std::string& validator) {
   const auto text = read_small_file(fs_, path_ + ".json");
   if (!info || info->kind != FileKind::kFile || !text) return 0;
   const auto json = parse_json(*text);
-  if (!json || !json->is_object() || json->value("url", Json()) != download_.url) return 0;
+  if (!json || !json->is_object() ||
+      json->value("url_sha256", Json()) != crypto::sha256_hex(download_.url))
+    return 0;
   const Json saved = json->value("validator", Json());
   validator = saved.is_string() ? saved.get<std::string>() : std::string();
   // Without either, nobody would notice that the file on the server has changed.
@@ -51,7 +53,9 @@ std::uint64_t PartFile::resumable(std::string& validator) {
 }
 
 Status PartFile::remember(const net::RemoteInfo& info) {
-  const Json json = {{"url", download_.url}, {"validator", info.validator}};
+  // The address itself may hold a secret.
+  const Json json = {{"url_sha256", crypto::sha256_hex(download_.url)},
+                     {"validator", info.validator}};
   return write_file_atomically(fs_, path_ + ".json", dump_json(json));
 }
 

@@ -29,7 +29,7 @@ namespace hearth::store {
 struct ManifestFile {
   std::string name;
   std::uint64_t size = 0;
-  std::string sha256;
+  std::string sha256{};
 };
 
 struct Manifest {

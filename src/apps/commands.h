@@ -1,0 +1,28 @@
+// The commands. Each file of this folder adds one subcommand to the command line; its callback runs
+// it and leaves the exit status here: 0 done, 1 failed for a reason told in one line, 2 wrong usage
+// (CLI11 finds that itself).
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+
+namespace CLI {
+class App;
+}
+
+namespace hearth::apps {
+
+// What main() returns after the callbacks have run.
+int& exit_status();
+
+// Prints "hearth: <message>" to standard error and makes the exit status 1.
+void report(const Error& error);
+
+// To standard output, where results go; flushed. A closed pipe or full disk makes the status 1.
+void print(std::string_view text);
+
+void add_pull(CLI::App& root);  // hearth pull NAME|URL
+void add_list(CLI::App& root);  // hearth list
+
+}  // namespace hearth::apps
