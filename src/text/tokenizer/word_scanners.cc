@@ -37,6 +37,12 @@ struct Stretch {
     while (is_not(from, mask)) ++from;
     return from;
   }
+  // At most `most` numbers, so that a long run is not read again for each of its words.
+  std::uint32_t skip_numbers(std::uint32_t from, std::uint32_t most) const {
+    const std::uint32_t begin = from;
+    while (from - begin < most && is(from, kNumber)) ++from;
+    return from;
+  }
   std::uint32_t skip_newlines(std::uint32_t from, bool slashes = false) const {
     while (is_newline(from) || (slashes && is_char(from, U'/'))) ++from;
     return from;
@@ -87,9 +93,7 @@ std::uint32_t scan_llama3_style(const Chars& chars, std::uint32_t begin, std::ui
   if (may_lead && s.is(begin + 1, style.letters)) return s.skip(begin + 1, style.letters);
   if (s.is(begin, style.letters)) return s.skip(begin, style.letters);
 
-  if (s.is(begin, kNumber)) {
-    return std::min(s.skip(begin, kNumber), begin + style.digits_max);
-  }
+  if (s.is(begin, kNumber)) return s.skip_numbers(begin, style.digits_max);
   const CharClass excluded = style.letters | kNumber | kSpace;
   const std::uint32_t other = s.is_char(begin, U' ') ? begin + 1 : begin;
   if (s.is_not(other, excluded)) return s.skip_newlines(s.skip_not(other, excluded));
@@ -133,7 +137,7 @@ std::uint32_t scan_cased_style(const Chars& chars, std::uint32_t begin, std::uin
   if (word_end > begin) {
     return word_end + (style.contractions ? contraction(s, word_end, true) : 0);
   }
-  if (s.is(begin, kNumber)) return std::min(s.skip(begin, kNumber), begin + style.digits_max);
+  if (s.is(begin, kNumber)) return s.skip_numbers(begin, style.digits_max);
   constexpr CharClass kExcluded = kLetter | kNumber | kSpace;
   const std::uint32_t other = s.is_char(begin, U' ') ? begin + 1 : begin;
   if (s.is_not(other, kExcluded)) return s.skip_newlines(s.skip_not(other, kExcluded), true);
@@ -233,8 +237,8 @@ std::uint32_t scan_number_runs(const Chars& chars, std::uint32_t begin, std::uin
 }
 
 std::uint32_t scan_number_triples(const Chars& chars, std::uint32_t begin, std::uint32_t end) {
-  const std::uint32_t run = scan_runs(chars, begin, end, is_number);
-  return is_number(chars, begin) ? std::min(run, begin + 3) : run;
+  if (is_number(chars, begin)) return Stretch{chars, end}.skip_numbers(begin, 3);
+  return scan_runs(chars, begin, end, is_number);
 }
 
 std::uint32_t scan_ascii_digit_triples(const Chars& chars, std::uint32_t begin, std::uint32_t end) {
