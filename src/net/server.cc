@@ -1,6 +1,7 @@
 #include "net/server.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -201,7 +202,9 @@ awaitable<void> Server::Impl::accept_loop() {
       continue;
     }
     const int error = errno;
-    if (error == EAGAIN || error == EWOULDBLOCK) {
+    // Without a free descriptor accept4 fails even if there is nobody to accept.
+    pollfd waiting{acceptor->native_handle(), POLLIN, 0};
+    if (::poll(&waiting, 1, 0) == 0 || error == EAGAIN || error == EWOULDBLOCK) {
       co_await acceptor->async_wait(tcp::acceptor::wait_read, kTuple);
     } else if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
       // The queue of the kernel keeps the newcomers until somebody has left.

@@ -91,7 +91,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
 
   void close_if_idle() override {
     asio::post(loop_, [self = shared_from_this()] {
-      if (self->idle_) self->drop();
+      if (self->idle_ && self->in_.empty()) self->drop();
     });
   }
 
