@@ -21,8 +21,9 @@ class Engine {
   virtual ~Engine() = default;
 
   // Thread-safe. Refused at once: an empty prompt or ids out of the vocabulary ("invalid_prompt"),
-  // prompt + 1 > context ("context_length_exceeded"), a full queue ("queue_full"). Once accepted, the
-  // sink gets `choices` terminal events, also after cancel() and when the engine fails or stops.
+  // prompt + 1 > context ("context_length_exceeded"), a full queue ("queue_full"). Once accepted,
+  // the sink gets `choices` terminal events, also after cancel() and when the engine fails or
+  // stops.
   virtual Status submit(GenerateRequest request, std::shared_ptr<EventSink> sink) = 0;
 
   // Thread-safe; unknown or finished ids are ignored. Pages are free within one step.

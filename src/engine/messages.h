@@ -17,33 +17,33 @@ using TokenId = std::int32_t;
 using RequestId = std::uint64_t;
 
 struct SamplingParams {
-  float temperature = 0.f;           // 0: greedy; <= 100
-  std::int32_t top_k = 0;            // 0: off
-  float top_p = 1.f;                 // (0, 1]
-  float min_p = 0.f;                 // [0, 1]
-  float repetition_penalty = 1.f;    // (0, 10]; over prompt and output (CTRL, arXiv 1909.05858)
-  float presence_penalty = 0.f;      // [-2, 2]; over the output
-  float frequency_penalty = 0.f;     // [-2, 2]; over the output
+  float temperature = 0.f;         // 0: greedy; <= 100
+  std::int32_t top_k = 0;          // 0: off
+  float top_p = 1.f;               // (0, 1]
+  float min_p = 0.f;               // [0, 1]
+  float repetition_penalty = 1.f;  // (0, 10]; over prompt and output (CTRL, arXiv 1909.05858)
+  float presence_penalty = 0.f;    // [-2, 2]; over the output
+  float frequency_penalty = 0.f;   // [-2, 2]; over the output
   std::vector<std::pair<TokenId, float>> logit_bias;  // added before everything else
-  std::uint64_t seed = 0;            // the same seed gives the same text, whatever else runs
-  std::int32_t top_logprobs = -1;    // -1: none; 0: the chosen token's; n: and the n best (<= 20)
+  std::uint64_t seed = 0;          // the same seed gives the same text, whatever else runs
+  std::int32_t top_logprobs = -1;  // -1: none; 0: the chosen token's; n: and the n best (<= 20)
 };
 
 enum class Priority : std::uint8_t { kInteractive, kBatch };
 
 struct GenerateRequest {
-  RequestId id = 0;                  // given by the front; unique within an engine
-  std::string trace_id;              // the client's X-Request-Id; for logs only
+  RequestId id = 0;      // given by the front; unique within an engine
+  std::string trace_id;  // the client's X-Request-Id; for logs only
   std::string identity = "local";
-  std::string tenant_salt;           // set by the server from the identity
-  std::string model;                 // as served, with version
+  std::string tenant_salt;  // set by the server from the identity
+  std::string model;        // as served, with version
   std::string version;
-  std::string adapter;               // empty: none
+  std::string adapter;  // empty: none
   Priority priority = Priority::kInteractive;
-  std::int64_t deadline_ns = 0;      // monotonic (Clock); 0: none
-  std::vector<TokenId> prompt;       // at least one
-  std::int32_t max_tokens = 16;      // per choice, >= 1
-  std::int32_t choices = 1;          // n
+  std::int64_t deadline_ns = 0;  // monotonic (Clock); 0: none
+  std::vector<TokenId> prompt;   // at least one
+  std::int32_t max_tokens = 16;  // per choice, >= 1
+  std::int32_t choices = 1;      // n
   bool ignore_eos = false;
   SamplingParams sampling;
 };
@@ -55,47 +55,47 @@ struct TokenLogprob {
 
 struct TokenOut {
   TokenId id = -1;
-  float logprob = 0.f;                   // of the model's distribution before penalties and truncation
-  std::vector<TokenLogprob> top;         // best first
+  float logprob = 0.f;            // of the model's distribution before penalties and truncation
+  std::vector<TokenLogprob> top;  // best first
 };
 
 enum class FinishReason : std::uint8_t {
-  kStop,       // an end-of-text token (not among the tokens sent) or, set by the front, a stop string
-  kLength,     // max_tokens or the context is full
+  kStop,    // an end-of-text token (not among the tokens sent) or, set by the front, a stop string
+  kLength,  // max_tokens or the context is full
   kCancelled,
   kError,
 };
 
 struct Timings {
-  std::int64_t queued_ns = 0;    // submitted -> first scheduled
-  std::int64_t prefill_ns = 0;   // first scheduled -> first token
-  std::int64_t decode_ns = 0;    // first token -> end
+  std::int64_t queued_ns = 0;   // submitted -> first scheduled
+  std::int64_t prefill_ns = 0;  // first scheduled -> first token
+  std::int64_t decode_ns = 0;   // first token -> end
 };
 
 struct Event {
   RequestId request = 0;
   std::int32_t choice = 0;
-  std::optional<TokenOut> token;             // absent in an event that only ends
-  std::optional<FinishReason> finish;        // present in the choice's last event
-  std::optional<Error> error;                // with kError
-  Timings timings;                           // with finish
-  std::int32_t cached_tokens = 0;            // with finish: prompt tokens taken from the prefix cache
+  std::optional<TokenOut> token;       // absent in an event that only ends
+  std::optional<FinishReason> finish;  // present in the choice's last event
+  std::optional<Error> error;          // with kError
+  Timings timings;                     // with finish
+  std::int32_t cached_tokens = 0;      // with finish: prompt tokens taken from the prefix cache
 };
 
 struct EngineStats {
-  std::int64_t running = 0;        // choices in the batch
-  std::int64_t waiting = 0;        // requests in the queue
+  std::int64_t running = 0;  // choices in the batch
+  std::int64_t waiting = 0;  // requests in the queue
   std::int64_t pages_total = 0;
   std::int64_t pages_used = 0;
-  std::int64_t prompt_tokens = 0;      // computed since the start
+  std::int64_t prompt_tokens = 0;  // computed since the start
   std::int64_t generated_tokens = 0;
-  bool healthy = true;             // false once the engine met a fatal error
+  bool healthy = true;  // false once the engine met a fatal error
 };
 
 struct EngineLimits {
-  std::int64_t context = 0;        // prompt + output tokens of one choice
+  std::int64_t context = 0;  // prompt + output tokens of one choice
   std::int64_t vocab = 0;
-  std::int64_t queue_requests = 0; // more than this waiting: kExhausted, code "queue_full"
+  std::int64_t queue_requests = 0;  // more than this waiting: kExhausted, code "queue_full"
 };
 
 }  // namespace hearth::engine

@@ -1,0 +1,121 @@
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "backend/backend.h"
+#include "backend/cpu/cache.h"
+#include "backend/cpu/memory.h"
+#include "backend/cpu/step.h"
+#include "backend/cpu/weight.h"
+#include "base/cpu.h"
+#include "base/thread_pool.h"
+#include "kernels/ops.h"
+
+namespace hearth::backend {
+namespace {
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(const CpuOptions& options, Isa isa)
+      : ops_(kernels::ops_for(isa)),
+        exact_(options.precision == Precision::kF32),
+        kv_type_(exact_                                  ? kernels::KvType::kF32
+                 : options.kv_type == KvCacheType::kF16  ? kernels::KvType::kF16
+                 : options.kv_type == KvCacheType::kBF16 ? kernels::KvType::kBF16
+                                                         : kernels::KvType::kI8),
+        pool_(options.threads > 0 ? options.threads : usable_cores()) {
+    memory_.thread_scratch.resize(static_cast<std::size_t>(pool_.threads()));
+  }
+
+  Result<WeightRef> prepare(std::span<const WeightPart> parts) override {
+    HEARTH_TRY(auto weight, pack_weight(parts, exact_, arena_, pool_));
+    return weight;
+  }
+
+  Result<WeightRef> prepare_embedding(const TensorView& matrix, bool head) override {
+    std::shared_ptr<CpuWeight> weight;
+    if (head) {
+      const WeightPart part = {&matrix, nullptr, 0};
+      HEARTH_TRY(weight, pack_weight({&part, 1}, exact_, arena_, pool_));
+    } else {
+      weight = std::make_shared<CpuWeight>();
+      weight->rows = matrix.shape[0];
+      weight->columns = matrix.shape[1];
+    }
+    weight->stored = matrix;
+    return weight;
+  }
+
+  Result<VectorRef> prepare_vector(const TensorView& vector, bool plus_one) override {
+    auto out = std::make_shared<CpuVector>();
+    out->size = vector.elems();
+    out->values.resize(static_cast<std::size_t>(out->size));
+    dequantize(vector.dtype, vector.data.data(), out->values.data(), out->size);
+    if (plus_one)
+      for (float& x : out->values) x += 1.f;
+    return out;
+  }
+
+  void set_rope_tables(std::vector<RopeTable> tables) override {
+    ropes_ = std::move(tables);
+    memory_.cosines.resize(ropes_.size());
+    memory_.sines.resize(ropes_.size());
+  }
+
+  Result<std::unique_ptr<KvCache>> make_cache(std::span<const KvGroupSpec> groups,
+                                              std::span<const std::int64_t> pages) override {
+    HEARTH_TRY(auto cache, CpuKvCache::make(groups, pages, kv_type_));
+    return std::unique_ptr<KvCache>(std::move(cache));
+  }
+  std::int64_t page_bytes(const KvGroupSpec& group) const override {
+    return group.layers * kernels::KvLayout{kv_type_, group.kv_heads, group.head_dim}.layer_bytes();
+  }
+
+  void run(const Batch& batch, const std::function<void(Step&)>& record) override {
+    CpuStep step(ops_, batch, memory_, ropes_, pool_.threads());
+    record(step);
+    vocabulary_ = 0;
+    pool_.run(step.take());
+    vocabulary_ = step.vocabulary();
+  }
+  std::span<const float> logits(std::size_t row) const override {
+    return {memory_.logits.data() + static_cast<std::int64_t>(row) * vocabulary_,
+            static_cast<std::size_t>(vocabulary_)};
+  }
+
+  void parallel_for(std::int64_t n, const std::function<void(std::int64_t)>& fn) override {
+    pool_.parallel_for(n, [&fn](std::int64_t i, int) { fn(i); });
+  }
+  std::int64_t argmax(std::span<const float> logits) const override {
+    return ops_.argmax(logits.data(), static_cast<std::int64_t>(logits.size()));
+  }
+  float logsumexp(std::span<const float> logits) const override {
+    return ops_.logsumexp(logits.data(), static_cast<std::int64_t>(logits.size()));
+  }
+
+  std::int64_t weight_bytes() const override { return arena_.used(); }
+  std::string describe() const override {
+    return fmt::format("cpu {}, {} threads{}", isa_name(ops_.isa), pool_.threads(),
+                       exact_ ? ", float32" : "");
+  }
+  int threads() const override { return pool_.threads(); }
+
+ private:
+  const kernels::Ops& ops_;
+  const bool exact_;
+  const kernels::KvType kv_type_;
+  Arena arena_;
+  CpuStepMemory memory_;
+  std::vector<RopeTable> ropes_;
+  std::int64_t vocabulary_ = 0;
+  ThreadPool pool_;  // last: its threads go first
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options) {
+  HEARTH_TRY(const Isa isa, choose_isa());
+  return std::make_unique<CpuBackend>(options, isa);
+}
+
+}  // namespace hearth::backend

@@ -1,0 +1,222 @@
+#include "backend/cpu/step.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace hearth::backend {
+namespace {
+
+using kernels::Store;
+
+const CpuWeight& as_cpu(const Weight& w) { return static_cast<const CpuWeight&>(w); }
+const float* values_of(const Vector& v) { return static_cast<const CpuVector&>(v).values.data(); }
+
+// Tokens per block of a multiplication: their codes should stay in a core's second-level cache.
+std::int64_t token_block(std::int64_t columns) {
+  constexpr std::int64_t kCacheBytes = 192 << 10;
+  return std::clamp<std::int64_t>(kCacheBytes / columns / 24 * 24, 24, 96);
+}
+
+}  // namespace
+
+CpuStep::CpuStep(const kernels::Ops& ops, const Batch& batch, CpuStepMemory& memory,
+                 const std::vector<RopeTable>& ropes, int threads)
+    : ops_(ops),
+      batch_(batch),
+      memory_(memory),
+      ropes_(ropes),
+      threads_(threads),
+      rows_(static_cast<std::int64_t>(batch.tokens.size())),
+      rope_made_(ropes.size(), false) {
+  auto& cache = static_cast<CpuKvCache&>(*batch.cache);
+  for (std::size_t s = 0; s < batch.sequences.size(); ++s) {
+    const BatchSequence& sequence = batch.sequences[s];
+    HEARTH_CHECK(sequence.first_row == static_cast<std::int64_t>(positions_.size()));
+    for (std::int64_t r = 0; r < sequence.rows; ++r) {
+      positions_.push_back(static_cast<std::int32_t>(sequence.position + r));
+      row_sequence_.push_back(static_cast<std::int32_t>(s));
+    }
+    auto& groups = pages_.emplace_back();
+    for (std::size_t g = 0; g < sequence.page_tables.size(); ++g) {
+      auto& pointers = groups.emplace_back();
+      CpuKvCache::Group& group = cache.group(g);
+      for (std::int32_t page : sequence.page_tables[g]) {
+        pointers.push_back(page < 0 ? nullptr : group.page(page));
+        if (page >= 0) group.written[static_cast<std::size_t>(page)] = true;
+      }
+    }
+  }
+  HEARTH_CHECK(static_cast<std::int64_t>(positions_.size()) == rows_);
+}
+
+void CpuStep::add(std::int64_t chunks, ThreadPool::ChunkFn fn) {
+  steps_.push_back({chunks, std::move(fn)});
+}
+
+// Rows in equal stretches, a few per thread.
+void CpuStep::add_rows(std::int64_t rows,
+                       std::function<void(std::int64_t begin, std::int64_t end)> fn) {
+  const std::int64_t size = std::max<std::int64_t>(1, rows / (threads_ * 4));
+  add((rows + size - 1) / size, [rows, size, fn = std::move(fn)](std::int64_t chunk, int) {
+    fn(chunk * size, std::min(rows, (chunk + 1) * size));
+  });
+}
+
+char* CpuStep::fusion_flag() { return &fusion_flags_.emplace_back(0); }
+
+void CpuStep::size_buffer(CpuBuffer& b, std::int64_t rows, std::int64_t columns) {
+  b.columns = columns;
+  b.values.ensure(rows * columns);
+  b.has_codes = false;
+  b.producer_quantizes = nullptr;
+}
+
+Tensor CpuStep::tensor(std::int64_t columns) {
+  if (next_buffer_ == memory_.buffers.size()) memory_.buffers.emplace_back();
+  size_buffer(memory_.buffers[next_buffer_], rows_, columns);
+  return {static_cast<int>(next_buffer_++), columns};
+}
+
+// Makes sure that 8-bit codes of the newest values exist when the next op runs: made by the op that
+// makes the values where that op can, else by one of their own.
+void CpuStep::ensure_codes(CpuBuffer& b, std::int64_t rows) {
+  if (b.has_codes) return;
+  b.quantized.columns = b.columns;
+  b.quantized.codes = b.codes.ensure(rows * b.columns);
+  b.quantized.scales = b.scales.ensure(rows * b.columns / kernels::kGroup);
+  b.quantized.scaled_sums = b.scaled_sums.ensure(rows * b.columns / kernels::kGroup);
+  b.quantized.half_sums = b.half_sums.ensure(rows * b.columns / 16);
+  b.has_codes = true;
+  if (b.producer_quantizes) {
+    *b.producer_quantizes = 1;
+    return;
+  }
+  add_rows(rows, [this, &b](std::int64_t begin, std::int64_t end) {
+    ops_.quantize_rows(b.values.data(), b.columns, begin, end, b.quantized);
+  });
+}
+
+void CpuStep::embed(Tensor out, const Weight& embedding, float scale) {
+  CpuBuffer& o = buffer(out);
+  o.has_codes = false;
+  o.producer_quantizes = nullptr;
+  const TensorView* stored = &as_cpu(embedding).stored;
+  add_rows(rows_, [this, &o, stored, scale](std::int64_t begin, std::int64_t end) {
+    const std::int64_t bytes = *row_bytes(stored->dtype, o.columns);
+    for (std::int64_t r = begin; r < end; ++r) {
+      float* row = o.values.data() + r * o.columns;
+      dequantize(stored->dtype,
+                 stored->data.data() + batch_.tokens[static_cast<std::size_t>(r)] * bytes, row,
+                 o.columns);
+      if (scale != 1.f)
+        for (std::int64_t c = 0; c < o.columns; ++c) row[c] *= scale;
+    }
+  });
+}
+
+void CpuStep::rms_norm(Tensor out, Tensor x, const Vector& weight, float eps, bool add_to) {
+  CpuBuffer& o = buffer(out);
+  CpuBuffer& in = buffer(x);
+  char* const flag = fusion_flag();
+  o.has_codes = false;
+  o.producer_quantizes = flag;
+  add_rows(rows_, [this, &o, &in, flag, eps, add_to, w = values_of(weight)](std::int64_t begin,
+                                                                            std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r)
+      ops_.rms_norm(in.values.data() + r * in.columns, w, eps, in.columns,
+                    add_to ? Store::kAdd : Store::kSet, o.values.data() + r * o.columns);
+    if (*flag) ops_.quantize_rows(o.values.data(), o.columns, begin, end, o.quantized);
+  });
+}
+
+void CpuStep::gated(Tensor out, Tensor x, Activation activation) {
+  CpuBuffer& o = buffer(out);
+  CpuBuffer& in = buffer(x);
+  char* const flag = fusion_flag();
+  o.has_codes = false;
+  o.producer_quantizes = flag;
+  const auto kind =
+      activation == Activation::kSilu ? kernels::GateKind::kSilu : kernels::GateKind::kGeluTanh;
+  // With one row the columns are shared out, in whole groups of 32 for the codes.
+  const std::int64_t n = o.columns;
+  const std::int64_t cut = rows_ >= threads_ * 2 || n % kernels::kGroup != 0
+                               ? n
+                               : std::max<std::int64_t>(256, n / (threads_ * 2) / 32 * 32);
+  const std::int64_t pieces = (n + cut - 1) / cut;
+  add(rows_ * pieces, [this, &o, &in, flag, kind, n, cut, pieces](std::int64_t chunk, int) {
+    const std::int64_t r = chunk / pieces;
+    const std::int64_t c = chunk % pieces * cut;
+    const std::int64_t width = std::min(cut, n - c);
+    const float* row = in.values.data() + r * in.columns;
+    ops_.gate(kind, row + c, row + n + c, width, o.values.data() + r * n + c);
+    if (!*flag) return;
+    if (pieces == 1) return ops_.quantize_rows(o.values.data(), n, r, r + 1, o.quantized);
+    // A piece of a row is a row of its own, further along in the same arrays.
+    const std::int64_t at = r * n + c;
+    const kernels::QuantizedRows piece = {
+        o.quantized.codes + at, o.quantized.scales + at / kernels::kGroup,
+        o.quantized.scaled_sums + at / kernels::kGroup, o.quantized.half_sums + at / 16, width};
+    ops_.quantize_rows(o.values.data() + at, width, 0, 1, piece);
+  });
+}
+
+void CpuStep::multiply(CpuBuffer& x, std::int64_t rows, const CpuWeight& weight, float* out,
+                       std::int64_t ld, bool add_to) {
+  if (weight.any_quantized) ensure_codes(x, rows);
+  const std::int64_t block = token_block(weight.columns);
+  const auto ranges = static_cast<std::int64_t>(weight.ranges.size());
+  const std::int64_t blocks = (rows + block - 1) / block;
+  const Store mode = add_to ? Store::kAdd : Store::kSet;
+  add(ranges * blocks,
+      [this, &x, &weight, rows, out, ld, mode, block, ranges](std::int64_t chunk, int) {
+        const CpuWeight::Range& range = weight.ranges[static_cast<std::size_t>(chunk % ranges)];
+        const CpuWeight::Segment& segment = weight.segments[range.segment];
+        const std::int64_t begin = chunk / ranges * block;
+        const std::int64_t end = std::min(rows, begin + block);
+        const float* bias = weight.bias ? weight.bias + segment.first_row : nullptr;
+        if (kernels::is_quantized(segment.matrix.form))
+          ops_.matmul_q(segment.matrix, x.quantized, bias, mode, range.panel_begin, range.panel_end,
+                        begin, end, out + segment.first_row, ld);
+        else
+          ops_.matmul_f(segment.matrix, x.values.data(), x.columns, bias, mode, range.panel_begin,
+                        range.panel_end, begin, end, out + segment.first_row, ld);
+      });
+}
+
+void CpuStep::linear(Tensor out, Tensor x, const Weight& weight, bool add_to) {
+  CpuBuffer& o = buffer(out);
+  HEARTH_CHECK(x.columns == weight.columns && out.columns == weight.rows);
+  multiply(buffer(x), rows_, as_cpu(weight), o.values.data(), o.columns, add_to);
+  o.has_codes = false;
+  o.producer_quantizes = nullptr;
+}
+
+void CpuStep::head(Tensor x, const Vector& norm, float eps, const Weight& weight, float softcap) {
+  const auto wanted = static_cast<std::int64_t>(batch_.logit_rows.size());
+  if (wanted == 0) return;
+  CpuBuffer& in = buffer(x);
+  CpuBuffer& normed = memory_.head_input;
+  size_buffer(normed, wanted, in.columns);
+  char* const flag = fusion_flag();
+  normed.producer_quantizes = flag;
+  add_rows(wanted, [this, &in, &normed, flag, eps, w = values_of(norm)](std::int64_t begin,
+                                                                        std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      ops_.rms_norm(in.values.data() + batch_.logit_rows[static_cast<std::size_t>(i)] * in.columns,
+                    w, eps, in.columns, Store::kSet, normed.values.data() + i * in.columns);
+    if (*flag) ops_.quantize_rows(normed.values.data(), in.columns, begin, end, normed.quantized);
+  });
+  vocabulary_ = weight.rows;
+  float* const logits = memory_.logits.ensure(wanted * weight.rows);
+  multiply(normed, wanted, as_cpu(weight), logits, weight.rows, false);
+  if (softcap > 0.f) {
+    constexpr std::int64_t kPiece = 8192;
+    const std::int64_t n = wanted * weight.rows;
+    add((n + kPiece - 1) / kPiece, [logits, n, softcap](std::int64_t chunk, int) {
+      for (std::int64_t i = chunk * kPiece; i < std::min(n, (chunk + 1) * kPiece); ++i)
+        logits[i] = softcap * std::tanh(logits[i] / softcap);
+    });
+  }
+}
+
+}  // namespace hearth::backend

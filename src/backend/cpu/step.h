@@ -1,0 +1,94 @@
+// Records operations as steps of the thread pool.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/cache.h"
+#include "backend/cpu/memory.h"
+#include "backend/cpu/weight.h"
+#include "base/thread_pool.h"
+#include "kernels/ops.h"
+
+namespace hearth::backend {
+
+// Activations of a step: float32, and 8-bit codes of the same once a quantised layer wants them.
+struct CpuBuffer {
+  std::int64_t columns = 0;
+  Scratch<float> values;  // (rows, columns)
+  Scratch<std::int8_t> codes;
+  Scratch<float> scales, scaled_sums;
+  Scratch<std::int32_t> half_sums;
+  kernels::QuantizedRows quantized;
+  // While recording:
+  bool has_codes = false;              // the codes belong to the newest values
+  char* producer_quantizes = nullptr;  // set it, and the op that makes the values makes codes too
+};
+
+// Buffers and scratch that live as long as the backend, so that steps allocate nothing in the long
+// run.
+struct CpuStepMemory {
+  std::deque<CpuBuffer> buffers;
+  CpuBuffer head_input;
+  Scratch<float> logits;                       // (logit rows, vocabulary)
+  std::vector<Scratch<float>> cosines, sines;  // per rope table: (rows, dims / 2)
+  std::vector<Scratch<float>> thread_scratch;  // per thread
+  Scratch<float> partials;
+};
+
+class CpuStep final : public Step {
+ public:
+  CpuStep(const kernels::Ops& ops, const Batch& batch, CpuStepMemory& memory,
+          const std::vector<RopeTable>& ropes, int threads);
+
+  Tensor tensor(std::int64_t columns) override;
+  void embed(Tensor out, const Weight& embedding, float scale) override;
+  void rms_norm(Tensor out, Tensor x, const Vector& weight, float eps, bool add) override;
+  void linear(Tensor out, Tensor x, const Weight& weight, bool add) override;
+  void attention(Tensor out, Tensor qkv, const AttentionSpec& spec) override;
+  void gated(Tensor out, Tensor x, Activation activation) override;
+  void head(Tensor x, const Vector& norm, float eps, const Weight& weight, float softcap) override;
+
+  std::vector<ThreadPool::Step> take() { return std::move(steps_); }
+  std::int64_t vocabulary() const {
+    return vocabulary_;
+  }  // columns of the logits; 0 without head()
+
+ private:
+  struct Tile {  // queries of one sequence, without the KV head
+    std::size_t sequence;
+    std::int64_t first_token, tokens, first_head, heads;
+  };
+
+  CpuBuffer& buffer(Tensor t) { return memory_.buffers[static_cast<std::size_t>(t.id)]; }
+  void size_buffer(CpuBuffer& buffer, std::int64_t rows, std::int64_t columns);
+  void ensure_codes(CpuBuffer& buffer, std::int64_t rows);
+  void add(std::int64_t chunks, ThreadPool::ChunkFn fn);
+  void add_rows(std::int64_t rows, std::function<void(std::int64_t begin, std::int64_t end)> fn);
+  char* fusion_flag();
+  void multiply(CpuBuffer& x, std::int64_t rows, const CpuWeight& weight, float* out,
+                std::int64_t ld, bool add_to);
+  void ensure_rope(std::size_t table);
+  void rotate_and_store(CpuBuffer& qkv, const AttentionSpec& spec);
+  void attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec);
+
+  const kernels::Ops& ops_;
+  const Batch& batch_;
+  CpuStepMemory& memory_;
+  const std::vector<RopeTable>& ropes_;
+  const int threads_;
+  const std::int64_t rows_;
+  std::size_t next_buffer_ = 0;
+  std::int64_t vocabulary_ = 0;
+  std::deque<char> fusion_flags_;
+  std::vector<bool> rope_made_;
+  std::vector<std::int32_t> positions_;     // (rows)
+  std::vector<std::int32_t> row_sequence_;  // (rows): index into batch_.sequences
+  // Per sequence and group: where each page starts; null where it has been freed.
+  std::vector<std::vector<std::vector<const std::byte*>>> pages_;
+  std::vector<ThreadPool::Step> steps_;
+};
+
+}  // namespace hearth::backend

@@ -1,0 +1,168 @@
+#include <algorithm>
+#include <cmath>
+
+#include "backend/cpu/step.h"
+
+namespace hearth::backend {
+namespace {
+
+using kernels::kPageTokens;
+using kernels::kSpanTokens;
+using kernels::kTileRowsMax;
+
+const float* values_or_null(const Vector* v) {
+  return v ? static_cast<const CpuVector*>(v)->values.data() : nullptr;
+}
+
+}  // namespace
+
+// Cosines and sines of this step's positions, once per table.
+void CpuStep::ensure_rope(std::size_t table) {
+  if (rope_made_[table]) return;
+  rope_made_[table] = true;
+  const std::vector<float>& frequencies = ropes_[table].inverse_frequencies;
+  const auto half = static_cast<std::int64_t>(frequencies.size());
+  float* const cosines = memory_.cosines[table].ensure(rows_ * half);
+  float* const sines = memory_.sines[table].ensure(rows_ * half);
+  add_rows(rows_, [this, &frequencies, half, cosines, sines](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      const auto position = static_cast<float>(positions_[static_cast<std::size_t>(r)]);
+      for (std::int64_t i = 0; i < half; ++i) {
+        // The product is rounded to float32 first, as the reference implementations do.
+        const float angle = position * frequencies[static_cast<std::size_t>(i)];
+        cosines[r * half + i] = static_cast<float>(std::cos(static_cast<double>(angle)));
+        sines[r * half + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
+      }
+    }
+  });
+}
+
+// Queries are normed, rotated and scaled where they are; keys and values go to their pages.
+void CpuStep::rotate_and_store(CpuBuffer& qkv, const AttentionSpec& spec) {
+  ensure_rope(spec.rope);
+  auto& cache = static_cast<CpuKvCache&>(*batch_.cache);
+  const kernels::KvLayout layout = cache.group(spec.kv_group).layout;
+  const float* const cosines = memory_.cosines[spec.rope].data();
+  const float* const sines = memory_.sines[spec.rope].data();
+  const float* const q_norm = values_or_null(spec.q_norm);
+  const float* const k_norm = values_or_null(spec.k_norm);
+  add(rows_ * spec.kv_heads,
+      [this, &qkv, spec, layout, cosines, sines, q_norm, k_norm](std::int64_t chunk, int) {
+        const std::int64_t r = chunk / spec.kv_heads;
+        const std::int64_t kv_head = chunk % spec.kv_heads;
+        const std::int64_t dim = spec.head_dim;
+        const std::int64_t shared = spec.heads / spec.kv_heads;
+        const std::int64_t half = dim / 2;
+        float* const row = qkv.values.data() + r * qkv.columns;
+        const auto prepare = [&](float* x, const float* norm, float scale) {
+          if (norm) ops_.rms_norm(x, norm, spec.norm_eps, dim, kernels::Store::kSet, x);
+          ops_.rope(x, cosines + r * half, sines + r * half, dim, scale);
+        };
+        for (std::int64_t h = kv_head * shared; h < (kv_head + 1) * shared; ++h)
+          prepare(row + h * dim, q_norm, spec.scale);
+        float* const key = row + (spec.heads + kv_head) * dim;
+        const float* const value = row + (spec.heads + spec.kv_heads + kv_head) * dim;
+        prepare(key, k_norm, 1.f);
+        const std::int64_t position = positions_[static_cast<std::size_t>(r)];
+        const auto sequence = static_cast<std::size_t>(row_sequence_[static_cast<std::size_t>(r)]);
+        const std::int32_t page =
+            batch_.sequences[sequence]
+                .page_tables[spec.kv_group][static_cast<std::size_t>(position / kPageTokens)];
+        auto& group = static_cast<CpuKvCache&>(*batch_.cache).group(spec.kv_group);
+        std::byte* const head = group.page(page) + spec.layer_in_group * layout.layer_bytes() +
+                                kv_head * layout.head_bytes();
+        ops_.kv_store(layout, key, value, head, position % kPageTokens);
+      });
+}
+
+void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec) {
+  auto& cache = static_cast<CpuKvCache&>(*batch_.cache);
+  const kernels::KvLayout layout = cache.group(spec.kv_group).layout;
+  const std::int64_t shared = spec.heads / spec.kv_heads;
+  const std::int64_t heads_tile = std::min(shared, kTileRowsMax);
+  const std::int64_t tokens_tile = kTileRowsMax / heads_tile;
+
+  std::vector<Tile> tiles;
+  std::int64_t spans_max = 1;
+  for (std::size_t s = 0; s < batch_.sequences.size(); ++s) {
+    const BatchSequence& sequence = batch_.sequences[s];
+    spans_max =
+        std::max(spans_max, (sequence.position + sequence.rows + kSpanTokens - 1) / kSpanTokens);
+    for (std::int64_t t = 0; t < sequence.rows; t += tokens_tile)
+      for (std::int64_t h = 0; h < shared; h += heads_tile)
+        tiles.push_back(
+            {s, t, std::min(tokens_tile, sequence.rows - t), h, std::min(heads_tile, shared - h)});
+  }
+  const auto tile_count = static_cast<std::int64_t>(tiles.size());
+  const auto make_tile = [this, &out, &qkv, spec, layout, shared](const Tile& tile,
+                                                                  std::int64_t kv_head) {
+    const BatchSequence& sequence = batch_.sequences[tile.sequence];
+    const std::int64_t row = sequence.first_row + tile.first_token;
+    const std::int64_t column = (kv_head * shared + tile.first_head) * spec.head_dim;
+    kernels::AttentionTile t;
+    t.queries = qkv.values.data() + row * qkv.columns + column;
+    t.query_stride = qkv.columns;
+    t.out = out.values.data() + row * out.columns + column;
+    t.out_stride = out.columns;
+    t.tokens = tile.tokens;
+    t.heads = tile.heads;
+    t.position = sequence.position + tile.first_token;
+    t.window = spec.window;
+    t.softcap = spec.softcap;
+    t.pages = pages_[tile.sequence][spec.kv_group].data();
+    t.head_offset = spec.layer_in_group * layout.layer_bytes() + kv_head * layout.head_bytes();
+    t.layout = layout;
+    return t;
+  };
+  const auto spans_of = [](const kernels::AttentionTile& t) {
+    return (t.position + t.tokens + kSpanTokens - 1) / kSpanTokens;
+  };
+  for (auto& scratch : memory_.thread_scratch)
+    scratch.ensure(kernels::attention_scratch_floats(spec.head_dim));
+
+  if (spans_max == 1 || tile_count * spec.kv_heads >= 2 * threads_) {
+    add(tile_count * spec.kv_heads, [this, tiles = std::move(tiles), make_tile, spans_of,
+                                     tile_count](std::int64_t chunk, int thread) {
+      const auto t =
+          make_tile(tiles[static_cast<std::size_t>(chunk % tile_count)], chunk / tile_count);
+      ops_.attention(t, 0, spans_of(t), nullptr,
+                     memory_.thread_scratch[static_cast<std::size_t>(thread)].data());
+    });
+    return;
+  }
+  // Few tiles over a long context: each span is a piece of work, merged afterwards in order.
+  const std::int64_t partial = kernels::partial_floats(spec.head_dim);
+  const std::int64_t per_tile = spans_max * kTileRowsMax * partial;
+  float* const partials = memory_.partials.ensure(tile_count * spec.kv_heads * per_tile);
+  add(tile_count * spec.kv_heads * spans_max, [this, tiles, make_tile, spans_of, tile_count,
+                                               spans_max, partials, per_tile,
+                                               partial](std::int64_t chunk, int thread) {
+    const std::int64_t item = chunk / spans_max;
+    const std::int64_t span = chunk % spans_max;
+    const auto t = make_tile(tiles[static_cast<std::size_t>(item % tile_count)], item / tile_count);
+    if (span >= spans_of(t)) return;
+    ops_.attention(t, span, span + 1,
+                   partials + item * per_tile + span * t.tokens * t.heads * partial,
+                   memory_.thread_scratch[static_cast<std::size_t>(thread)].data());
+  });
+  add(tile_count * spec.kv_heads, [this, tiles = std::move(tiles), make_tile, spans_of, tile_count,
+                                   partials, per_tile, partial](std::int64_t item, int) {
+    const auto t = make_tile(tiles[static_cast<std::size_t>(item % tile_count)], item / tile_count);
+    const std::int64_t rows = t.tokens * t.heads;
+    for (std::int64_t r = 0; r < rows; ++r)
+      ops_.attention_merge(
+          partials + item * per_tile + r * partial, rows * partial, spans_of(t), t.layout.head_dim,
+          t.out + (r / t.heads) * t.out_stride + (r % t.heads) * t.layout.head_dim);
+  });
+}
+
+void CpuStep::attention(Tensor out, Tensor qkv, const AttentionSpec& spec) {
+  HEARTH_CHECK(qkv.columns == (spec.heads + 2 * spec.kv_heads) * spec.head_dim);
+  CpuBuffer& o = buffer(out);
+  o.has_codes = false;
+  o.producer_quantizes = nullptr;
+  rotate_and_store(buffer(qkv), spec);
+  attend(o, buffer(qkv), spec);
+}
+
+}  // namespace hearth::backend

@@ -1,0 +1,354 @@
+#include "engine/local_engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/cpu.h"
+#include "base/log.h"
+
+namespace hearth::engine {
+
+// A row whose logits were wanted, and what became of it.
+struct LocalEngine::Sampled {
+  Sequence* sequence = nullptr;
+  std::size_t logit_row = 0;
+  TokenId token = -1;  // -1: no token could be chosen
+  TokenOut out;
+};
+
+namespace {
+
+// Pages per group for a cache of about `bytes`, at least one full context and at most what
+// `running_max` full contexts can use.
+Result<std::vector<std::int64_t>> page_counts(const model::Model& model, std::int64_t bytes,
+                                              std::int64_t context, std::int64_t page_tokens,
+                                              std::int64_t running_max) {
+  std::int64_t bytes_per_page = 0;  // of all groups together
+  for (const auto& group : model.kv_groups()) bytes_per_page += model.backend().page_bytes(group);
+  const std::int64_t least = (context + page_tokens - 1) / page_tokens + 1;
+  const std::int64_t pages = std::clamp(bytes / bytes_per_page, least, least * running_max);
+  if (least * bytes_per_page > available_memory())
+    return fail(ErrorKind::kExhausted, "out_of_memory",
+                "a context of {} tokens needs {} MiB for keys and values, {} MiB are available; "
+                "use a smaller --ctx",
+                context, (least * bytes_per_page) >> 20, available_memory() >> 20);
+  return std::vector<std::int64_t>(model.kv_groups().size(), pages);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LocalEngine>> LocalEngine::create(std::shared_ptr<const model::Model> model,
+                                                         const EngineOptions& options,
+                                                         const Clock& clock) {
+  const std::int64_t context =
+      options.context > 0 ? options.context : std::min(model->config().context, kDefaultContextMax);
+  const std::int64_t bytes = options.cache_bytes > 0 ? options.cache_bytes : available_memory() / 4;
+  std::vector<backend::KvGroupSpec> groups = model->kv_groups();
+  // The page size is the backend's; an empty cache tells it.
+  const std::vector<std::int64_t> none(groups.size(), 0);
+  HEARTH_TRY(const auto empty, model->backend().make_cache(groups, none));
+  HEARTH_TRY(const auto pages,
+             page_counts(*model, bytes, context, empty->page_tokens(), options.running_max));
+  HEARTH_TRY(auto cache, model->backend().make_cache(groups, pages));
+  auto pool = std::make_unique<KvPool>(std::move(cache), std::move(groups));
+  return std::unique_ptr<LocalEngine>(
+      new LocalEngine(std::move(model), options, std::move(pool), context, clock));
+}
+
+LocalEngine::LocalEngine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
+                         std::unique_ptr<KvPool> pool, std::int64_t context, const Clock& clock)
+    : model_(std::move(model)),
+      clock_(clock),
+      pool_(std::move(pool)),
+      scheduler_(*pool_, {options.batch_tokens_max, options.running_max}) {
+  limits_.context = std::min(context, pool_->tokens_max());
+  limits_.vocab = model_->config().vocab;
+  limits_.queue_requests = options.queue_requests_max;
+  for (std::size_t g = 0; g < model_->kv_groups().size(); ++g)
+    cache_bytes_ += pool_->cache().pages(g) * pool_->cache().page_bytes(g);
+  stats_.pages_total = pool_->pages_total();
+  thread_ = std::thread([this] { loop(); });
+}
+
+LocalEngine::~LocalEngine() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+Status LocalEngine::submit(GenerateRequest request, std::shared_ptr<EventSink> sink) {
+  const auto size = static_cast<std::int64_t>(request.prompt.size());
+  if (size == 0) return invalid("invalid_prompt", "the prompt has no tokens");
+  if (size + 1 > limits_.context)
+    return invalid("context_length_exceeded",
+                   "the prompt has {} tokens; the context holds {} with at least one of the answer",
+                   size, limits_.context);
+  for (TokenId id : request.prompt)
+    if (id < 0 || id >= limits_.vocab)
+      return invalid("invalid_prompt", "token {} is not in the vocabulary of {}", id,
+                     limits_.vocab);
+  HEARTH_CHECK(request.choices >= 1 && request.max_tokens >= 1);
+
+  auto state = std::make_shared<RequestState>();
+  state->request = std::move(request);
+  state->sink = std::move(sink);
+  state->submitted_ns = now_ns();
+  state->open_choices = state->request.choices;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return fail(ErrorKind::kExhausted, "shutting_down", "the engine is stopping");
+    if (accepted_ >= limits_.queue_requests)
+      return fail(ErrorKind::kExhausted, "queue_full", "{} requests are waiting already",
+                  accepted_);
+    ++accepted_;
+    mailbox_.push_back(Submit{std::move(state)});
+  }
+  wake_.notify_all();
+  return {};
+}
+
+void LocalEngine::cancel(RequestId id) { post(Cancel{id, -1}); }
+void LocalEngine::cancel_choice(RequestId id, std::int32_t choice) { post(Cancel{id, choice}); }
+
+void LocalEngine::post(Message message) {
+  {
+    const std::lock_guard lock(mutex_);
+    mailbox_.push_back(std::move(message));
+  }
+  wake_.notify_all();
+}
+
+EngineStats LocalEngine::stats() const {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+void LocalEngine::loop() {
+  for (;;) {
+    std::vector<Message> messages;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || !mailbox_.empty() || !scheduler_.idle(); });
+      messages.swap(mailbox_);
+      if (stopping_) break;
+    }
+    for (Message& m : messages) handle(std::move(m));
+    expire(now_ns());
+    step();
+    publish();
+    if (scheduler_.idle()) scheduler_.check_integrity();
+  }
+  // What is still in the mailbox has been accepted too, and is owed an end.
+  std::vector<Message> messages;
+  {
+    const std::lock_guard lock(mutex_);
+    messages.swap(mailbox_);
+  }
+  for (Message& m : messages) handle(std::move(m));
+  for (Sequence* s : scheduler_.all())
+    finish(*s, FinishReason::kCancelled, std::nullopt, std::nullopt, now_ns());
+  publish();
+}
+
+void LocalEngine::handle(Message message) {
+  if (auto* submitted = std::get_if<Submit>(&message)) {
+    auto sequence = std::make_unique<Sequence>();
+    sequence->owner = submitted->state;
+    sequence->tokens = submitted->state->request.prompt;
+    sequence->prompt_size = static_cast<std::int64_t>(sequence->tokens.size());
+    sequence->pages = pool_->make_table();
+    if (has_penalties(submitted->state->request.sampling))
+      for (TokenId id : sequence->tokens) sequence->history.tokens.try_emplace(id);
+    scheduler_.add(std::move(sequence));
+    return;
+  }
+  const Cancel cancel = std::get<Cancel>(message);
+  for (Sequence* s : scheduler_.all()) {
+    if (s->owner->request.id != cancel.id) continue;
+    if (cancel.choice >= 0 && s->choice != cancel.choice) continue;
+    // Choices that choice 0 has not forked yet end with it, or are forked later without this one.
+    if (cancel.choice < 0 || s->forked || s->owner->request.choices == 1)
+      finish(*s, FinishReason::kCancelled, std::nullopt, std::nullopt, now_ns());
+  }
+}
+
+void LocalEngine::expire(std::int64_t now) {
+  for (Sequence* s : scheduler_.all()) {
+    const std::int64_t deadline = s->owner->request.deadline_ns;
+    if (deadline > 0 && now >= deadline)
+      finish(*s, FinishReason::kError,
+             Error{ErrorKind::kTimeout, "deadline_exceeded", "the request's time is over"},
+             std::nullopt, now);
+  }
+}
+
+void LocalEngine::step() {
+  const std::vector<Slice> slices = scheduler_.plan();
+  if (slices.empty()) return;
+  const std::int64_t begun = now_ns();
+  for (const Slice& s : slices)
+    if (s.sequence->started_ns == 0) s.sequence->started_ns = begun;
+
+  // A pass at a time; a long slice continues in the next pass, on the pages it has filled so far.
+  std::vector<Sampled> sampled;
+  std::vector<Slice> pass;
+  std::int64_t rows = 0;
+  for (Slice s : slices) {
+    while (s.rows > 0) {
+      const std::int64_t n = std::min(s.rows, kPassRows - rows);
+      pass.push_back({s.sequence, n});
+      rows += n;
+      s.rows -= n;
+      if (rows == kPassRows) {
+        compute(pass, sampled);
+        pass.clear();
+        rows = 0;
+      }
+    }
+  }
+  if (!pass.empty()) compute(pass, sampled);
+  const std::int64_t now = now_ns();
+  for (const Sampled& s : sampled) accept(s, now);
+}
+
+void LocalEngine::compute(const std::vector<Slice>& slices, std::vector<Sampled>& sampled) {
+  backend::Batch batch;
+  batch.cache = &pool_->cache();
+  const std::size_t first_sampled = sampled.size();
+  for (const Slice& slice : slices) {
+    Sequence& s = *slice.sequence;
+    backend::BatchSequence in_batch;
+    in_batch.first_row = static_cast<std::int64_t>(batch.tokens.size());
+    in_batch.rows = slice.rows;
+    in_batch.position = s.computed;
+    for (const auto& group : s.pages.groups) in_batch.page_tables.emplace_back(group);
+    const auto begin = s.tokens.begin() + s.computed;
+    batch.tokens.insert(batch.tokens.end(), begin, begin + slice.rows);
+    batch.sequences.push_back(std::move(in_batch));
+    if (slice.finishes()) {
+      Sampled row;
+      row.sequence = &s;
+      row.logit_row = batch.logit_rows.size();
+      sampled.push_back(std::move(row));
+      batch.logit_rows.push_back(static_cast<std::int32_t>(batch.tokens.size()) - 1);
+    }
+  }
+  model_->run(batch);
+  for (const Slice& slice : slices) {
+    slice.sequence->computed += slice.rows;
+    if (slice.sequence->generated() == 0) prompt_tokens_ += slice.rows;
+    pool_->trim(slice.sequence->pages, slice.sequence->computed);
+  }
+  sample_rows(sampled, first_sampled);
+}
+
+// Each row on whichever thread is free; what it draws depends on the request alone.
+void LocalEngine::sample_rows(std::vector<Sampled>& sampled, std::size_t begin) {
+  backend::Backend& backend = model_->backend();
+  backend.parallel_for(static_cast<std::int64_t>(sampled.size() - begin), [&](std::int64_t i) {
+    Sampled& row = sampled[begin + static_cast<std::size_t>(i)];
+    const Sequence& s = *row.sequence;
+    const SamplingParams& params = s.owner->request.sampling;
+    const std::span<const float> logits = backend.logits(row.logit_row);
+    const auto greedy = static_cast<TokenId>(backend.argmax(logits));
+    thread_local std::vector<float> scratch;
+    row.token = sample(logits, greedy, params, s.history,
+                       uniform_draw(params.seed, s.choice, s.generated()), scratch);
+    row.out.id = row.token;
+    if (row.token >= 0 && params.top_logprobs >= 0)
+      row.out = with_logprobs(logits, row.token, backend.logsumexp(logits), params.top_logprobs);
+  });
+}
+
+void LocalEngine::accept(const Sampled& sampled, std::int64_t now) {
+  Sequence& s = *sampled.sequence;
+  const GenerateRequest& request = s.owner->request;
+  if (sampled.token < 0) {
+    log::error("request {}: logits are not finite", request.trace_id);
+    finish(s, FinishReason::kError,
+           Error{ErrorKind::kInternal, "numeric_error", "the model's output is not finite"},
+           std::nullopt, now);
+    return;
+  }
+  if (s.first_token_ns == 0) s.first_token_ns = now;
+  if (s.choice == 0 && !s.forked && request.choices > 1) fork_choices(s);
+  ++generated_tokens_;
+  const auto& eos = model_->config().eos;
+  if (!request.ignore_eos && std::find(eos.begin(), eos.end(), sampled.token) != eos.end()) {
+    finish(s, FinishReason::kStop, std::nullopt, std::nullopt, now);
+    return;
+  }
+  s.tokens.push_back(sampled.token);
+  if (has_penalties(request.sampling)) ++s.history.tokens[sampled.token].in_output;
+  if (s.generated() >= request.max_tokens ||
+      static_cast<std::int64_t>(s.tokens.size()) >= limits_.context) {
+    finish(s, FinishReason::kLength, std::nullopt, sampled.out, now);
+    return;
+  }
+  Event event;
+  event.request = request.id;
+  event.choice = s.choice;
+  event.token = sampled.out;
+  s.owner->sink->on_event(std::move(event));
+}
+
+void LocalEngine::fork_choices(Sequence& origin) {
+  origin.forked = true;
+  // Front to back, so that a full batch leaves them waiting in order.
+  for (std::int32_t choice = origin.owner->request.choices - 1; choice > 0; --choice) {
+    auto fork = std::make_unique<Sequence>();
+    fork->owner = origin.owner;
+    fork->choice = choice;
+    fork->tokens.assign(origin.tokens.begin(), origin.tokens.begin() + origin.prompt_size);
+    fork->prompt_size = origin.prompt_size;
+    fork->history = origin.history;
+    fork->pages = pool_->make_table();
+    fork->started_ns = origin.started_ns;
+    scheduler_.add_fork(std::move(fork), origin);
+  }
+}
+
+void LocalEngine::finish(Sequence& sequence, FinishReason reason, std::optional<Error> error,
+                         std::optional<TokenOut> token, std::int64_t now) {
+  const std::unique_ptr<Sequence> taken = scheduler_.remove(&sequence);
+  HEARTH_CHECK(taken != nullptr);
+  RequestState& owner = *taken->owner;
+  Event event;
+  event.request = owner.request.id;
+  event.choice = taken->choice;
+  event.token = std::move(token);
+  event.finish = reason;
+  event.error = std::move(error);
+  const std::int64_t started = taken->started_ns ? taken->started_ns : now;
+  const std::int64_t first = taken->first_token_ns ? taken->first_token_ns : now;
+  event.timings = {started - owner.submitted_ns, first - started, now - first};
+  // Choices that were never forked end the same way.
+  std::int32_t ended = 1;
+  if (taken->choice == 0 && !taken->forked) ended = owner.request.choices;
+  owner.open_choices -= ended;
+  for (std::int32_t i = 1; i < ended; ++i) {
+    Event other = event;
+    other.choice = i;
+    other.token.reset();
+    owner.sink->on_event(std::move(other));
+  }
+  owner.sink->on_event(std::move(event));
+  if (owner.open_choices == 0) {
+    const std::lock_guard lock(mutex_);
+    --accepted_;
+  }
+}
+
+void LocalEngine::publish() {
+  const std::lock_guard lock(mutex_);
+  stats_.running = scheduler_.running();
+  stats_.waiting = scheduler_.waiting();
+  stats_.pages_used = pool_->pages_used();
+  stats_.prompt_tokens = prompt_tokens_;
+  stats_.generated_tokens = generated_tokens_;
+}
+
+}  // namespace hearth::engine

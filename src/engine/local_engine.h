@@ -1,0 +1,95 @@
+// An engine on a model in this process: one thread that plans, computes, samples and reports.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "engine/kv_pool.h"
+#include "engine/scheduler.h"
+#include "model/model.h"
+
+namespace hearth::engine {
+
+struct EngineOptions {
+  std::int64_t context = 0;              // 0: the model's own, at most kDefaultContextMax
+  std::int64_t batch_tokens_max = 4096;  // rows of one step
+  std::int64_t running_max = 64;         // choices in the batch
+  std::int64_t queue_requests_max = 1024;
+  std::int64_t cache_bytes = 0;  // of keys and values; 0: a quarter of the memory at hand
+};
+inline constexpr std::int64_t kDefaultContextMax = 8192;
+// Rows of one pass through the model: a step's activations stay small however large its budget.
+inline constexpr std::int64_t kPassRows = 512;
+
+class LocalEngine final : public Engine {
+ public:
+  static Result<std::unique_ptr<LocalEngine>> create(std::shared_ptr<const model::Model> model,
+                                                     const EngineOptions& options,
+                                                     const Clock& clock = Clock::system());
+  ~LocalEngine() override;  // open requests end as cancelled
+
+  Status submit(GenerateRequest request, std::shared_ptr<EventSink> sink) override;
+  void cancel(RequestId id) override;
+  void cancel_choice(RequestId id, std::int32_t choice) override;
+  EngineStats stats() const override;
+  const EngineLimits& limits() const override { return limits_; }
+
+  std::int64_t cache_bytes() const { return cache_bytes_; }
+
+ private:
+  struct Submit {
+    std::shared_ptr<RequestState> state;
+  };
+  struct Cancel {
+    RequestId id;
+    std::int32_t choice;  // -1: all
+  };
+  using Message = std::variant<Submit, Cancel>;
+  struct Sampled;
+
+  LocalEngine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
+              std::unique_ptr<KvPool> pool, std::int64_t context, const Clock& clock);
+
+  void post(Message message);
+  void loop();
+  void handle(Message message);
+  void expire(std::int64_t now);
+  void step();
+  void compute(const std::vector<Slice>& slices, std::vector<Sampled>& sampled);
+  void sample_rows(std::vector<Sampled>& sampled, std::size_t begin);
+  void accept(const Sampled& sampled, std::int64_t now);
+  void fork_choices(Sequence& origin);
+  void finish(Sequence& sequence, FinishReason reason, std::optional<Error> error,
+              std::optional<TokenOut> token, std::int64_t now);
+  void publish();
+  std::int64_t now_ns() const { return clock_.now().time_since_epoch().count(); }
+
+  const std::shared_ptr<const model::Model> model_;
+  const Clock& clock_;
+  EngineLimits limits_;
+  std::int64_t cache_bytes_ = 0;
+  std::unique_ptr<KvPool> pool_;
+  Scheduler scheduler_;
+  std::int64_t prompt_tokens_ = 0;
+  std::int64_t generated_tokens_ = 0;
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_;
+  std::vector<Message> mailbox_;
+  std::int64_t accepted_ = 0;  // submitted requests that the scheduler has not seen the end of
+  bool stopping_ = false;
+  EngineStats stats_;
+
+  std::thread thread_;  // last: uses all of the above
+};
+
+}  // namespace hearth::engine
