@@ -26,12 +26,10 @@ Result<MergeTable> MergeTable::make(const Vocab& vocab) {
   MergeTable table;
   table.slots_.resize(std::bit_ceil(std::max<std::size_t>(merges.size() * 2, 2)));
   const std::size_t mask = table.slots_.size() - 1;
-  std::unordered_set<std::string_view> barred;  // texts that only trusted text may become
+  std::unordered_set<std::string_view> barred;  // texts that merging must not arrive at
   for (std::size_t i = 0; i < vocab.size(); ++i) {
-    const TokenType type = vocab.data().types[i];
-    if (type != TokenType::kNormal && type != TokenType::kUserDefined) {
-      barred.insert(vocab.data().tokens[i]);
-    }
+    const auto id = static_cast<TokenId>(i);
+    if (!vocab.is_mergeable(id)) barred.insert(vocab.text(id));
   }
   std::string joined;
   for (std::size_t rank = 0; rank < merges.size(); ++rank) {

@@ -13,7 +13,7 @@ namespace hearth::text {
 class MergeTable {
  public:
   // Every merge must join two tokens into a third (kInvalid otherwise); the first of equal ones
-  // counts. Merges that would make a control token out of ordinary text are left out.
+  // counts. Merges with tokens that are not Vocab::is_mergeable (control tokens, say) are left out.
   static Result<MergeTable> make(const Vocab& vocab);
 
   Merge find(TokenId left, TokenId right) const;

@@ -64,8 +64,11 @@ class BpeTokenizer final : public Tokenizer {
         out.push_back(static_cast<char>(Vocab::byte_of(token)));
         return;
       case TokenType::kUserDefined:
-        out += token;
-        return;
+        if (byte_level_) {
+          out += token;
+          return;
+        }
+        break;
       case TokenType::kUnused:
         return;
       case TokenType::kNormal:

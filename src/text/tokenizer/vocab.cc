@@ -117,10 +117,8 @@ void Vocab::build_index() {
   slots_.resize(std::bit_ceil(data_.tokens.size() * 2));
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t i = 0; i < data_.tokens.size(); ++i) {
-    const TokenType type = data_.types[i];
-    if (type != TokenType::kNormal && type != TokenType::kUserDefined) continue;
     const std::string& token = data_.tokens[i];
-    if (token.empty()) continue;
+    if (!is_mergeable(static_cast<TokenId>(i)) || token.empty()) continue;
     const std::uint64_t hash = hash_bytes(token);
     const auto tag = static_cast<std::uint32_t>(hash >> 32);
     std::size_t at = hash & mask;

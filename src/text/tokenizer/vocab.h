@@ -32,8 +32,16 @@ class Vocab {
     return type(id) == TokenType::kControl || type(id) == TokenType::kUnknown;
   }
 
-  // The normal or user-defined token with this text, the lowest id if there are several; kNoToken
-  // if there is none. Other types cannot come out of ordinary text.
+  // Whether merging may arrive at this token: normal ones, and in SentencePiece files user-defined
+  // ones. In byte-level files these are plain text, to be matched as such and never as mapped
+  // bytes.
+  bool is_mergeable(TokenId id) const {
+    return type(id) == TokenType::kNormal ||
+           (type(id) == TokenType::kUserDefined &&
+            data_.model == TokenizerData::Model::kSentencePieceBpe);
+  }
+  // The mergeable token with this text, the lowest id if there are several; kNoToken if there is
+  // none.
   TokenId find(std::string_view text) const;
   // Bytes of the longest text that find() can return.
   std::size_t longest() const { return longest_; }
