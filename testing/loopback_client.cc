@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 #include "base/result.h"
@@ -94,7 +95,7 @@ RawResponse LoopbackClient::read_response(std::chrono::milliseconds at_most, boo
   std::string head = in_.substr(0, head_end + 2);
   in_.erase(0, head_end + 4);
   if (head.size() < 12) return response;
-  response.status = std::atoi(head.c_str() + 9);
+  std::from_chars(head.data() + 9, head.data() + 12, response.status);
   for (std::size_t at = head.find("\r\n") + 2; at < head.size();) {
     const std::size_t end = head.find("\r\n", at);
     const std::size_t colon = head.find(':', at);

@@ -231,7 +231,7 @@ struct HttpClient::Connection {
     for (const std::string& line : lines) {
       curl_slist* longer = curl_slist_append(list.get(), line.c_str());
       HEARTH_CHECK(longer != nullptr);
-      (void)list.release();
+      list.release();  // NOLINT(bugprone-unused-return-value): `longer` is that list
       list.reset(longer);
     }
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list.get());
