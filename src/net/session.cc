@@ -96,7 +96,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   }
 
  private:
-  enum class Got : std::uint8_t { kRequest, kNothing };
+  enum class Got : std::uint8_t { kRequest, kRefused, kNothing };
 
   // --- reading
   // -------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
     }
     if (refusal) {
       co_await refuse(*refusal);
-      co_return Got::kNothing;
+      co_return Got::kRefused;
     }
     if (dropped_ || !parser_->is_done()) co_return Got::kNothing;  // the client left in between
     request_.body = std::move(parser_->get().body());
@@ -370,13 +370,15 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
 
   awaitable<void> run(std::shared_ptr<Session> self) {
     pump();
-    for (;;) {
+    bool last_answer = false;  // one was written behind which the connection closes
+    while (!last_answer) {
       const Got got = co_await read_request();
-      if (got != Got::kRequest) break;
-      const bool again = co_await answer();
-      if (!again) break;
+      if (got == Got::kNothing) break;
+      bool again = false;
+      if (got == Got::kRequest) again = co_await answer();
+      last_answer = !again;
     }
-    if (!dropped_ && !reset_) co_await linger();
+    if (last_answer && !dropped_ && !reset_) co_await linger();
     drop();
     write_timer_.cancel();
     self->context_.host.session_ended(id_);
