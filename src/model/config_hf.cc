@@ -192,10 +192,10 @@ Status add_ids(const Json& value, std::vector<std::int32_t>& ids) {
     }
     return {};
   }
-  // Negative numbers arrive as signed ones.
-  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > INT32_MAX) {
-    return bad_config("eos_token_id is not a token id");
-  }
+  const bool fits = value.is_number_unsigned()
+                        ? value.get<std::uint64_t>() <= INT32_MAX
+                        : value.is_number_integer() && value.get<std::int64_t>() >= 0;
+  if (!fits) return bad_config("eos_token_id is not a token id");
   const auto id = value.get<std::int32_t>();
   if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
   return {};
