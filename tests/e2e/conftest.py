@@ -1,0 +1,113 @@
+"""Starts the real `hearth serve` for the tests of this folder.
+
+HEARTH_BIN         the executable; default build/release/hearth
+HEARTH_TEST_MODEL  a model to serve instead of the default one, which is pulled if need be
+"""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+import openai
+import pytest
+import requests
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+START_S_MAX = 120
+STOP_S_MAX = 60
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def hearth():
+    """The path of the executable."""
+    path = pathlib.Path(os.environ.get("HEARTH_BIN", ROOT / "build" / "release" / "hearth"))
+    assert path.exists(), f"{path} is missing: build it first"
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def model(hearth):
+    """What to give as MODEL on the command line."""
+    given = os.environ.get("HEARTH_TEST_MODEL")
+    if given:
+        return given
+    subprocess.run([hearth, "pull", "smollm2"], check=True, stdout=subprocess.DEVNULL)
+    return "smollm2"
+
+
+class Server:
+    """A running `hearth serve`."""
+
+    def __init__(self, hearth, model, log, *options):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = pathlib.Path(log)
+        command = [hearth, "serve", model, "--port", str(self.port), *options]
+        with open(self.log, "wb") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + START_S_MAX
+        while not self.ready():
+            status = self.process.poll()
+            text = self.log.read_text(errors="replace")
+            assert status is None, f"hearth serve ended with {status}:\n{text}"
+            assert time.monotonic() < deadline, f"hearth serve is not ready:\n{text}"
+            time.sleep(0.05)
+
+    def ready(self):
+        try:
+            return requests.get(self.url + "/ready", timeout=5).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def client(self):
+        return openai.OpenAI(base_url=self.url + "/v1", api_key="none", max_retries=0, timeout=120)
+
+    def post(self, path, document=None, **options):
+        return requests.post(self.url + path, json=document, timeout=120, **options)
+
+    def connect(self):
+        """A raw connection."""
+        connection = socket.create_connection(("127.0.0.1", self.port))
+        connection.settimeout(60)
+        return connection
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def stop(self):
+        """Asks for an orderly end; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_S_MAX)
+
+
+@pytest.fixture(scope="session")
+def server(hearth, model, tmp_path_factory):
+    running = Server(hearth, model, tmp_path_factory.mktemp("serve") / "log")
+    yield running
+    assert running.process.poll() is None, "the server died during the tests:\n" + (
+        running.log.read_text(errors="replace")
+    )
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def own_server(hearth, model, tmp_path):
+    """A server for one test alone, which may stop it."""
+    running = Server(hearth, model, tmp_path / "log")
+    yield running
+    if running.process.poll() is None:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    return server.client()
