@@ -24,5 +24,14 @@ void print(std::string_view text);
 
 void add_pull(CLI::App& root);  // hearth pull NAME|URL
 void add_list(CLI::App& root);  // hearth list
+void add_show(CLI::App& root);
+void add_tokenize(CLI::App& root);
+void add_render(CLI::App& root);
+void add_generate(CLI::App& root);
+void add_logits(CLI::App& root);
+void add_run(CLI::App& root);
+void add_serve(CLI::App& root);
+void add_bench(CLI::App& root);
+void add_synth(CLI::App& root);
 
 }  // namespace hearth::apps

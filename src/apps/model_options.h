@@ -1,0 +1,59 @@
+// The options that commands with a model share, and what they do with them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/local_engine.h"
+#include "model/model.h"
+#include "text/jinja/template.h"
+
+namespace CLI {
+class App;
+}
+
+namespace hearth::apps {
+
+struct ModelOptions {
+  std::string model;
+  int threads = 0;                      // 0: all cores that are ours
+  std::string precision = "default";    // default, f32
+  std::int64_t context = 0;             // 0: the model's own, at most kDefaultContextMax
+  std::string kv_type = "f16";          // f16, bf16, int8
+  std::int64_t batch_tokens_max = 4096;
+};
+
+// MODEL and --threads --precision --ctx --kv-type --max-batch-tokens.
+void add_model_options(CLI::App& command, ModelOptions& options, bool positional = true);
+
+// A path, or a name in the store.
+Result<model::ModelSource> open_model(const std::string& model);
+Result<std::shared_ptr<const model::Model>> load_model(const ModelOptions& options);
+Result<std::shared_ptr<const model::Model>> load_model(model::ModelSource source,
+                                                       const ModelOptions& options);
+Result<std::unique_ptr<engine::LocalEngine>> start_engine(std::shared_ptr<const model::Model> model,
+                                                          const ModelOptions& options);
+
+Result<std::shared_ptr<const text::Tokenizer>> make_model_tokenizer(
+    const model::ModelSource& source);
+// The model's template, or the one in `file` where that is not empty; null when there is neither.
+Result<std::shared_ptr<const text::jinja::Template>> chat_template(const model::ModelSource& source,
+                                                                   const std::string& file);
+
+// A file given on the command line, whole; at most `bytes_max`.
+Result<std::string> read_input_file(const std::string& path, std::int64_t bytes_max = 256 << 20);
+// FILE.json of --tokens: a bare array of ids.
+Result<std::vector<std::int32_t>> read_tokens(const std::string& path);
+
+// Runs a command's body and reports its error.
+void finish_command(const Status& status);
+
+// Sends one request and blocks until its end; on_event sees every event, on the calling thread.
+Status generate_and_wait(engine::Engine& engine, engine::GenerateRequest request,
+                         const std::function<void(const engine::Event&)>& on_event);
+
+}  // namespace hearth::apps
