@@ -252,7 +252,7 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
   info.logprobs = params.sampling.top_logprobs >= 0;
 
   const auto generation =
-      std::make_shared<Generation>(model.engine, model.tokenizer, output_pool, std::move(request),
+      std::make_shared<Generation>(*model.engine, model.tokenizer, output_pool, std::move(request),
                                    params.stop, make_answer(info, call.responder));
   net::Responder responder = call.responder;
   // Weak: the answer is a part of the generation, and the callback a part of the answer.

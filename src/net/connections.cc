@@ -5,23 +5,14 @@ namespace hearth::net {
 Connections::Connections(std::size_t all_max, std::size_t per_address_max)
     : all_max_(all_max), per_address_max_(per_address_max) {}
 
-bool Connections::admit(const std::string& address, bool loopback) {
+Connections::Room Connections::room(const std::string& address, bool loopback) {
   const std::lock_guard lock(mutex_);
   if (!loopback) {
     const auto found = per_address_.find(address);
-    if (found != per_address_.end() && found->second >= per_address_max_) {
-      ++stats_.refused;
-      return false;
-    }
+    if (found != per_address_.end() && found->second >= per_address_max_) return Room::kNo;
   }
-  // Evicted ones give their place away before they have ended, within bounds.
-  const bool full = entries_.size() - closing_ >= all_max_;
-  if (entries_.size() >= all_max_ + all_max_ / 4 + 1 || (full && !evict_idle_locked())) {
-    ++stats_.refused;
-    return false;
-  }
-  ++stats_.accepted;
-  return true;
+  if (entries_.size() < all_max_) return Room::kYes;
+  return closing_ > 0 || evict_idle_locked() ? Room::kSoon : Room::kNo;
 }
 
 bool Connections::evict_idle() {
@@ -46,8 +37,11 @@ bool Connections::evict_idle_locked() {
 
 void Connections::add(SessionId id, std::string address) {
   const std::lock_guard lock(mutex_);
+  ++stats_.accepted;
   ++per_address_[address];
-  entries_[id].address = std::move(address);
+  Entry& entry = entries_[id];
+  entry.address = std::move(address);
+  entry.idle_since = ++ticks_;  // until its first request
 }
 
 void Connections::attach(SessionId id, std::weak_ptr<SessionHandle> session) {

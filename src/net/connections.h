@@ -15,9 +15,14 @@ class Connections {
  public:
   Connections(std::size_t all_max, std::size_t per_address_max);
 
+  enum class Room : std::uint8_t {
+    kYes,
+    kSoon,  // an idle connection is being closed: ask again
+    kNo,
+  };
   // Room for one more from that address? If only the cap on all is in the way, the connection that
-  // has been idle for longest is closed and the answer is yes.
-  bool admit(const std::string& address, bool loopback);
+  // has been idle for longest has to go.
+  Room room(const std::string& address, bool loopback);
   bool evict_idle();  // false: none is idle
 
   // add() comes before the session starts, as it may call back at once; attach() after that.

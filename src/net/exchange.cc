@@ -135,9 +135,13 @@ void Exchange::abandoned() {
   }
 }
 
-Exchange::Output Exchange::take() {
+void Exchange::woken() {
   const std::lock_guard lock(mutex_);
   wake_pending_ = false;
+}
+
+Exchange::Output Exchange::take() {
+  const std::lock_guard lock(mutex_);
   Output output;
   output.bytes = std::exchange(out_, {});
   output.complete = phase_ == Phase::kComplete;

@@ -48,6 +48,7 @@ class Exchange {
     bool has_callback = false;  // somebody wants to know of a disconnect
     Time silent_until{};        // when tick() is due; epoch: never
   };
+  void woken();  // what `wake` posted has run; it may post again
   Output take();
   void wrote(std::size_t bytes);
   void tick(Time now);    // writes the keep-alive text if the silence is long enough

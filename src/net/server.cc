@@ -35,8 +35,9 @@ using boost::system::error_code;
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
-constexpr std::chrono::milliseconds kAcceptPause{50};
-constexpr rlim_t kSpareDescriptors = 256;  // for models, logs, listeners
+constexpr std::chrono::milliseconds kAcceptPause{50};  // out of descriptors
+constexpr std::chrono::milliseconds kRoomPause{1};     // for an idle connection to close
+constexpr rlim_t kSpareDescriptors = 256;              // for models, logs, listeners
 
 struct Loop {
   asio::io_context context{1};
@@ -102,7 +103,7 @@ struct Server::Impl final : SessionHost {
 
   awaitable<void> accept_loop();
   awaitable<void> signal_loop();
-  void take(int fd);
+  awaitable<void> take(int fd);
   void stop_accepting();
 
   // Order matters: the loops' handlers (sessions among them) refer to everything above them.
@@ -171,7 +172,7 @@ Status Server::listen() {
 
 std::uint16_t Server::port() const { return impl_->bound_port; }
 
-void Server::Impl::take(int fd) {
+awaitable<void> Server::Impl::take(int fd) {
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
   tcp::endpoint peer;
@@ -181,9 +182,16 @@ void Server::Impl::take(int fd) {
     peer.resize(length);
   }
   const std::string address = peer.address().to_string();
-  if (!connections.admit(address, peer.address().is_loopback())) {
+  Connections::Room room{};
+  while ((room = connections.room(address, peer.address().is_loopback())) ==
+         Connections::Room::kSoon) {
+    accept_pause->expires_after(kRoomPause);
+    co_await accept_pause->async_wait(kTuple);
+  }
+  if (room == Connections::Room::kNo || !acceptor->is_open()) {
+    connections.count(&ServerStats::refused);
     refuse_socket(fd);
-    return;
+    co_return;
   }
   configure_socket(fd);
   const SessionId id = ++next_id;
@@ -198,7 +206,7 @@ awaitable<void> Server::Impl::accept_loop() {
     const int fd =
         ::accept4(acceptor->native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      take(fd);
+      co_await take(fd);
       continue;
     }
     const int error = errno;

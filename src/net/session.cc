@@ -279,6 +279,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   }
 
   void on_output() {
+    if (exchange_) exchange_->woken();
     // An answer given up because of its size must not wait for the write that is stuck.
     if (exchange_ && writing_ && exchange_->disconnected()) drop();
     wake_.cancel();
