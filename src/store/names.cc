@@ -45,6 +45,14 @@ Result<NameAndVersion> parse_reference(std::string_view text) {
 }
 
 Result<std::string> name_from(std::string_view text) {
+  constexpr std::string_view kSuffix = ".gguf";
+  if (text.size() >= kSuffix.size()) {
+    const std::string_view end = text.substr(text.size() - kSuffix.size());
+    if (std::equal(end.begin(), end.end(), kSuffix.begin(),
+                   [](char a, char b) { return small(a) == b; })) {
+      text.remove_suffix(kSuffix.size());
+    }
+  }
   std::string name;
   for (const char original : text) {
     const char c = small(original);
@@ -54,7 +62,6 @@ Result<std::string> name_from(std::string_view text) {
       name += is_punctuation(c) ? c : '-';
     }
   }
-  if (name.ends_with(".gguf")) name.resize(name.size() - 5);
   name.resize(std::min(name.size(), kNameMax));
   while (!name.empty() && is_punctuation(name.back())) name.pop_back();
   return normalize_name(name);
