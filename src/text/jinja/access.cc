@@ -127,21 +127,15 @@ std::optional<std::int64_t> length(const Value& value) {
   }
 }
 
-bool hashable(const Value& value) {
+bool hashable(const Value& value, int depth) {
+  constexpr int kDepthMax = 16;  // so that comparing keys never recurses far
   if (value.is(Kind::kDict)) return false;
   if (!value.is(Kind::kSeq)) return true;
-  switch (value.seq->kind) {
-    case SeqKind::kTuple:
-      // One level is enough to look at: deeper lists are found when keys are compared.
-      return std::none_of(value.seq->items.begin(), value.seq->items.end(), [](const Value& v) {
-        return v.is(Kind::kDict) || (v.is(Kind::kSeq) && v.seq->kind == SeqKind::kList);
-      });
-    case SeqKind::kRange:
-    case SeqKind::kGenerator:
-      return true;
-    default:
-      return false;
-  }
+  const SeqKind kind = value.seq->kind;
+  if (kind == SeqKind::kRange || kind == SeqKind::kGenerator) return true;
+  if (kind != SeqKind::kTuple || depth >= kDepthMax) return false;
+  return std::all_of(value.seq->items.begin(), value.seq->items.end(),
+                     [depth](const Value& v) { return hashable(v, depth + 1); });
 }
 
 Result<const Value*> lookup(Context& ctx, const Dict& dict, const Value& key) {

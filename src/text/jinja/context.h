@@ -63,6 +63,8 @@ class Context {
   Value text(std::string_view literal) {  // a constant of ours
     return Value::of_str(arena.str({literal, true, {}}));
   }
+  // An argument's name as a value. It may stem from **variables, so it is never trusted.
+  Value name(std::string_view name) { return Value::of_str(arena.str({name, false, {}})); }
   Value slice(const Str& s, std::size_t from, std::size_t to) {
     Str part = s.slice(from, to);
     static_cast<void>(take_bytes(part.runs.size() * sizeof(Run)));

@@ -222,7 +222,7 @@ Result<Scope*> Evaluator::bind_macro(const Callable& macro, const Args& args) {
       if (name == "caller" && stmt.takes_caller) {
         caller = value;
       } else {
-        extra->entries.emplace_back(ctx_.text(name), value);
+        extra->entries.emplace_back(ctx_.name(name), value);
       }
       continue;
     }

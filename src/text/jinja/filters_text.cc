@@ -205,7 +205,7 @@ Result<Value> format(Context& ctx, const Value& self, const Args& args) {
   if (!args.named.empty()) {
     Dict* dict = ctx.arena.dict();
     for (const auto& [name, value] : args.named) {
-      dict->entries.emplace_back(ctx.text(name), value);
+      dict->entries.emplace_back(ctx.name(name), value);
     }
     return format_percent(ctx, *text, Value::of_dict(dict));
   }

@@ -149,6 +149,15 @@ Result<const Str*> converted(Context& ctx, const Spec& spec, const Value& value)
   }
 }
 
+// A format that is not the template's own decides where values go: then they are not either.
+void append_value(TextBuilder& out, const Str& text, bool format_trusted) {
+  if (format_trusted) {
+    out.append(text);
+  } else {
+    out.append(text.text, false);
+  }
+}
+
 // Hands out the arguments of one formatting, by order or by name.
 class Arguments {
  public:
@@ -284,7 +293,7 @@ Result<Value> format_percent(Context& ctx, const Str& format, const Value& args)
     const std::size_t padding = width > size ? width - size : 0;
     const bool trusted = format.trusted_range(percent, in.at);
     if (!spec.left) out.repeat(" ", padding, trusted);
-    out.append(*text);
+    append_value(out, *text, trusted);
     if (spec.left) out.repeat(" ", padding, trusted);
   }
   if (!arguments.all_used()) return template_error("not all arguments converted in format");
@@ -341,7 +350,7 @@ Result<Value> format_braces(Context& ctx, const Str& format, const Args& args) {
     const std::size_t before = spec.align == '<' ? 0 : spec.align == '>' ? padding : padding / 2;
     const bool trusted = format.trusted_range(brace, in.at);
     out.repeat(spec.fill, before, trusted);
-    out.append(*text);
+    append_value(out, *text, trusted);
     out.repeat(spec.fill, padding - before, trusted);
   }
   return out.finish();

@@ -70,7 +70,7 @@ Result<Dict*> initial_dict(Context& ctx, const Args& args, std::string_view who)
     }
   }
   for (const auto& [name, value] : args.named) {
-    HEARTH_TRY_VOID(insert(ctx, *out, ctx.text(name), value));
+    HEARTH_TRY_VOID(insert(ctx, *out, ctx.name(name), value));
   }
   return out;
 }

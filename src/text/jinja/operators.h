@@ -41,7 +41,7 @@ Result<Value> slice(Context& ctx, const Value& object, const SliceBounds& bounds
 Result<const Value*> lookup(Context& ctx, const Dict& dict, const Value& key);
 // Sets a key while a dict is being built.
 Status insert(Context& ctx, Dict& dict, const Value& key, const Value& value);
-bool hashable(const Value& value);
+bool hashable(const Value& value, int depth = 0);
 
 // Length as Python's len() has it; nullopt: the value has none.
 std::optional<std::int64_t> length(const Value& value);
