@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   using namespace hearth::apps;
   add_serve(app);
-  //add_run(app);
+  add_run(app);
   add_pull(app);
   add_list(app);
   add_show(app);
@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
   add_render(app);
   add_generate(app);
   add_logits(app);
-  //add_bench(app);
+  add_bench(app);
   add_synth(app);
   try {
     app.parse(argc, argv);

@@ -24,14 +24,15 @@ std::string number(float x) { return fmt::format("{:.9g}", x); }
 Status logits(const Options& options) {
   HEARTH_TRY(const auto tokens, read_tokens(options.tokens));
   HEARTH_TRY(const auto model, load_model(options));
-  std::string top;   // "[[id,logit],...],[...]"
+  std::string top;  // "[[id,logit],...],[...]"
   std::string sums;
   std::string table;
   bool finite = true;
   std::vector<std::int32_t> order;
   HEARTH_TRY_VOID(engine::score(
       *model, tokens, options.context, [&](std::int64_t position, std::span<const float> row) {
-        finite = finite && std::all_of(row.begin(), row.end(), [](float x) { return std::isfinite(x); });
+        finite =
+            finite && std::all_of(row.begin(), row.end(), [](float x) { return std::isfinite(x); });
         order.resize(row.size());
         std::iota(order.begin(), order.end(), 0);
         const auto n = std::min(options.top, static_cast<std::int64_t>(row.size()));

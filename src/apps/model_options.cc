@@ -108,7 +108,8 @@ Result<std::shared_ptr<const text::jinja::Template>> chat_template(const model::
   }
   if (text.empty()) return nullptr;
   auto parsed = text::jinja::parse(text);
-  if (!parsed) return prefixed(file.empty() ? source.path + ": chat template" : file, parsed.error());
+  if (!parsed)
+    return prefixed(file.empty() ? source.path + ": chat template" : file, parsed.error());
   return parsed;
 }
 

@@ -20,10 +20,10 @@ namespace hearth::apps {
 
 struct ModelOptions {
   std::string model;
-  int threads = 0;                      // 0: all cores that are ours
-  std::string precision = "default";    // default, f32
-  std::int64_t context = 0;             // 0: the model's own, at most kDefaultContextMax
-  std::string kv_type = "f16";          // f16, bf16, int8
+  int threads = 0;                    // 0: all cores that are ours
+  std::string precision = "default";  // default, f32
+  std::int64_t context = 0;           // 0: the model's own, at most kDefaultContextMax
+  std::string kv_type = "f16";        // f16, bf16, int8
   std::int64_t batch_tokens_max = 4096;
 };
 

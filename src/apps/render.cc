@@ -71,7 +71,8 @@ Status render(const Options& options, bool bos_given, bool eos_given) {
 void add_render(CLI::App& root) {
   auto options = std::make_shared<Options>();
   CLI::App* command = root.add_subcommand("render", "The prompt that a chat template makes");
-  command->add_option("MODEL", options->model, "A model, or a template in a .jinja file")->required();
+  command->add_option("MODEL", options->model, "A model, or a template in a .jinja file")
+      ->required();
   command->add_option("--messages", options->messages, "A JSON array of messages")->required();
   command->add_option("--tools", options->tools, "A JSON array of tools");
   command->add_option("--chat-template", options->chat_template, "Instead of the model's own");

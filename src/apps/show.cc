@@ -37,7 +37,9 @@ OrderedJson describe(const model::ModelSource& source, const model::ModelConfig&
   for (const TensorView& t : source.weights->tensors()) {
     parameters += t.elems();
     kinds[info(t.dtype).name] += t.elems();
-    tensors.push_back({{"name", t.name}, {"shape", t.shape}, {"type", info(t.dtype).name},
+    tensors.push_back({{"name", t.name},
+                       {"shape", t.shape},
+                       {"type", info(t.dtype).name},
                        {"bytes", t.data.size()}});
   }
   out["parameters"] = parameters;

@@ -59,7 +59,9 @@ std::vector<Planned> plan(const Shape& s, DType type) {
   };
   const auto matrix = [&](const std::string& name, std::int64_t rows, std::int64_t columns,
                           DType wanted) {
-    out.push_back({name, kind(columns, wanted), {rows, columns},
+    out.push_back({name,
+                   kind(columns, wanted),
+                   {rows, columns},
                    1.f / std::sqrt(static_cast<float>(columns))});
   };
   const auto norm = [&](const std::string& name, std::int64_t n) {
@@ -132,7 +134,8 @@ Status synth(const Options& options) {
     if (options.shape == s.name) shape = &s;
     known += (known.empty() ? "" : ", ") + std::string(s.name);
   }
-  if (!shape) return invalid("unknown_shape", "shape {} is not known; there are {}", options.shape, known);
+  if (!shape)
+    return invalid("unknown_shape", "shape {} is not known; there are {}", options.shape, known);
   const auto type = dtype_from_name(options.type);
   if (!type) return invalid("unknown_type", "type {} is not known", options.type);
 

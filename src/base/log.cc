@@ -14,4 +14,8 @@ void init(const char* level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
+void set_level(const char* level) {
+  if (!std::getenv("HEARTH_LOG")) spdlog::set_level(spdlog::level::from_str(level));
+}
+
 }  // namespace hearth::log

@@ -13,5 +13,7 @@ using spdlog::warn;
 // Sends everything to standard error (standard output belongs to results). `level` is one of
 // trace, debug, info, warn, error, off; HEARTH_LOG in the environment overrides it.
 void init(const char* level);
+// Changes the level, unless HEARTH_LOG has set it.
+void set_level(const char* level);
 
 }  // namespace hearth::log

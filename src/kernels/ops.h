@@ -113,6 +113,12 @@ struct Ops {
   std::int64_t (*argmax)(const float* x, std::int64_t n);
   // log(sum(exp(x))), with the maximum taken out.
   float (*logsumexp)(const float* x, std::int64_t n);
+
+  // The machine's limits. 8-bit multiply-adds in registers; returns operations, two each. `sink`
+  // keeps the compiler from leaving the work out.
+  double (*int8_peak_loop)(std::int64_t rounds, std::int32_t* sink);
+  // Reads n bytes, a multiple of 256, once.
+  void (*read_loop)(const std::byte* p, std::int64_t n, std::int32_t* sink);
 };
 
 const Ops& reference_ops();   // plain loops: the oracle

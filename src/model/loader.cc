@@ -77,6 +77,8 @@ std::vector<float> inverse_frequencies(const RopeSpec& spec, std::int64_t dims) 
         f = (1 - blend) * f / factor + blend * f;
       }
     }
+    const auto index = static_cast<std::size_t>(i / 2);
+    if (index < spec.freq_factors.size()) f /= static_cast<double>(spec.freq_factors[index]);
     out.push_back(static_cast<float>(f));
   }
   return out;
@@ -135,18 +137,6 @@ Status Loader::set_rope_tables() {
   std::vector<backend::RopeTable> tables;
   tables.push_back({inverse_frequencies(config_.rope, config_.head_dim)});
   tables.push_back({inverse_frequencies(config_.rope_sliding, config_.head_dim)});
-  // GGUF files may carry the divisors of Llama 3's scaling as a tensor.
-  if (const TensorView* factors =
-          source_.gguf ? source_.weights->find("rope_freqs.weight") : nullptr) {
-    std::vector<float>& full = tables[0].inverse_frequencies;
-    if (factors->elems() != static_cast<std::int64_t>(full.size()) || factors->dtype != DType::kF32)
-      return invalid("tensor_shape", "{}: rope_freqs.weight must be {} float32 values",
-                     source_.name, full.size());
-    std::vector<float> divisors(full.size());
-    dequantize(DType::kF32, factors->data.data(), divisors.data(), factors->elems());
-    for (std::size_t i = 0; i < full.size(); ++i) full[i] /= divisors[i];
-    tables[1] = tables[0];
-  }
   backend_.set_rope_tables(std::move(tables));
   return {};
 }

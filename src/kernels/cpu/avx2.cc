@@ -18,6 +18,7 @@ inline constexpr bool kSignedQ8 = true;  // see dot16 in matmul_q.inl
 #include "kernels/cpu/elementwise.inl"
 #include "kernels/cpu/kv_store.inl"
 #include "kernels/cpu/attention.inl"
+#include "kernels/cpu/peak.inl"
 #include "kernels/cpu/ops_table.inl"
 // clang-format on
 

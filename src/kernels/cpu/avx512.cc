@@ -19,6 +19,7 @@ namespace {
 #include "kernels/cpu/elementwise.inl"
 #include "kernels/cpu/kv_store.inl"
 #include "kernels/cpu/attention.inl"
+#include "kernels/cpu/peak.inl"
 #include "kernels/cpu/ops_table.inl"
 // clang-format on
 

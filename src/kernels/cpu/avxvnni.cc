@@ -25,6 +25,7 @@ HEARTH_INLINE void dot(Vi& acc, Vb codes, const std::int8_t* x) {
 #include "kernels/cpu/elementwise.inl"
 #include "kernels/cpu/kv_store.inl"
 #include "kernels/cpu/attention.inl"
+#include "kernels/cpu/peak.inl"
 #include "kernels/cpu/ops_table.inl"
 // clang-format on
 

@@ -287,8 +287,30 @@ float logsumexp(const float* x, std::int64_t n) {
   return static_cast<float>(largest + std::log(total));
 }
 
-const Ops kOps = {Isa::kScalar, quantize_rows, matmul_q,  matmul_f,        rms_norm, gate,
-                  rope,         kv_store,      attention, attention_merge, argmax,   logsumexp};
+double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
+  std::int8_t x[64];
+  std::memset(x, 2, sizeof x);
+  std::int32_t sums[64] = {};
+  for (std::int64_t i = 0; i < rounds; ++i)
+    for (int k = 0; k < 64; ++k) sums[k] += x[k] * static_cast<std::int32_t>(i & 3);
+  *sink = 0;
+  for (std::int32_t s : sums) *sink += s;
+  return 128.0 * static_cast<double>(rounds);
+}
+
+void read_loop(const std::byte* p, std::int64_t n, std::int32_t* sink) {
+  std::int64_t total = 0;
+  for (std::int64_t i = 0; i < n; i += 8) {
+    std::int64_t word;
+    std::memcpy(&word, p + i, 8);
+    total += word;
+  }
+  *sink = static_cast<std::int32_t>(total);
+}
+
+const Ops kOps = {Isa::kScalar, quantize_rows, matmul_q,       matmul_f,  rms_norm,
+                  gate,         rope,          kv_store,       attention, attention_merge,
+                  argmax,       logsumexp,     int8_peak_loop, read_loop};
 
 }  // namespace
 

@@ -1,0 +1,203 @@
+// hearth bench engine: prefill and decode on the path that serving takes, against the machine's
+// limits.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <random>
+
+#include "apps/commands.h"
+#include "apps/model_options.h"
+#include "backend/machine.h"
+#include "base/cpu.h"
+#include "base/json.h"
+
+namespace hearth::apps {
+namespace {
+
+struct Options : ModelOptions {
+  std::vector<std::int64_t> prompts = {512};
+  std::int32_t tokens = 128;
+  std::vector<std::int64_t> batches = {1, 8, 32};
+  std::int64_t depth = 0;
+  int repeats = 5;
+  bool json = false;
+};
+
+using Seconds = std::chrono::duration<double>;
+
+// What one token costs at least, by the model's own numbers.
+struct Cost {
+  double layer_operations = 0;  // of a token in all layers, 2 per multiply-add
+  double head_operations = 0;   // of a token whose logits are wanted
+  double bytes_read = 0;        // by a decode step, as stored in the file
+};
+
+Cost cost_of(const model::Model& model) {
+  Cost cost;
+  const auto& c = model.config();
+  for (const TensorView& t : model.source().weights->tensors()) {
+    const bool embedding = t.name == "token_embd.weight" || t.name == "model.embed_tokens.weight";
+    const bool head =
+        t.name == "output.weight" || t.name == "lm_head.weight" || (embedding && c.tied_embeddings);
+    const auto operations = 2.0 * static_cast<double>(t.elems());
+    if (head) cost.head_operations += operations;
+    if (!head && !embedding && t.shape.size() == 2) cost.layer_operations += operations;
+    // Of an untied embedding one row is read.
+    if (!embedding || c.tied_embeddings) cost.bytes_read += static_cast<double>(t.data.size());
+  }
+  return cost;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+std::vector<engine::TokenId> random_tokens(std::int64_t n, std::int64_t vocab,
+                                           std::mt19937& random) {
+  std::uniform_int_distribution<std::int32_t> id(0, static_cast<std::int32_t>(vocab) - 1);
+  std::vector<engine::TokenId> out(static_cast<std::size_t>(n));
+  for (auto& t : out) t = id(random);
+  return out;
+}
+
+// Seconds from submitting to the first token.
+Result<double> time_prefill(engine::Engine& engine, std::int64_t tokens, std::mt19937& random) {
+  engine::GenerateRequest request;
+  request.prompt = random_tokens(tokens, engine.limits().vocab, random);
+  request.max_tokens = 1;
+  request.ignore_eos = true;
+  const auto begin = std::chrono::steady_clock::now();
+  HEARTH_TRY_VOID(generate_and_wait(engine, std::move(request), [](const engine::Event&) {}));
+  return Seconds(std::chrono::steady_clock::now() - begin).count();
+}
+
+// Tokens a second over all sequences, from when each has its first token to the end.
+Result<double> rate_decode(engine::Engine& engine, std::int64_t batch, const Options& options,
+                           std::mt19937& random) {
+  class Sink final : public engine::EventSink {
+   public:
+    void on_event(engine::Event event) override {
+      const auto now = std::chrono::steady_clock::now();
+      const std::lock_guard lock(mutex);
+      if (event.token && ++tokens == started_at) begun = now;
+      if (event.finish) {
+        ended = now;
+        ++finished;
+        ready.notify_all();
+      }
+    }
+    std::mutex mutex;
+    std::condition_variable ready;
+    std::int64_t tokens = 0, finished = 0, started_at = 0;
+    std::chrono::steady_clock::time_point begun, ended;
+  };
+  const auto sink = std::make_shared<Sink>();
+  // The clock runs from the step in which the last sequence made its first token.
+  sink->started_at = batch;
+  for (std::int64_t i = 0; i < batch; ++i) {
+    engine::GenerateRequest request;
+    request.id = static_cast<engine::RequestId>(i + 1);
+    request.prompt =
+        random_tokens(std::max<std::int64_t>(1, options.depth), engine.limits().vocab, random);
+    request.max_tokens = options.tokens + 1;
+    request.ignore_eos = true;
+    HEARTH_TRY_VOID(engine.submit(std::move(request), sink));
+  }
+  std::unique_lock lock(sink->mutex);
+  sink->ready.wait(lock, [&] { return sink->finished == batch; });
+  return static_cast<double>(sink->tokens - batch) / Seconds(sink->ended - sink->begun).count();
+}
+
+Status bench(const Options& options) {
+  HEARTH_TRY(const auto model, load_model(options));
+  HEARTH_TRY(const auto peaks, backend::measure_peaks(model->backend().threads()));
+  const Cost cost = cost_of(*model);
+  ModelOptions engine_options = options;
+  const std::int64_t longest = *std::max_element(options.prompts.begin(), options.prompts.end());
+  const std::int64_t wanted = std::max(longest, options.depth) + options.tokens + 8;
+  if (engine_options.context == 0)
+    engine_options.context = std::min(wanted, model->config().context);
+  HEARTH_TRY(const auto engine, start_engine(model, engine_options));
+  std::mt19937 random(1);
+  OrderedJson out;
+  out["machine"] = {{"cpu", cpu_model_name()},
+                    {"backend", model->backend().describe()},
+                    {"threads", model->backend().threads()},
+                    {"read_gb_s", peaks.read_gb_s},
+                    {"int8_tops", peaks.int8_tops}};
+  out["prefill"] = OrderedJson::array();
+  out["decode"] = OrderedJson::array();
+  std::string text = fmt::format("{}: {:.1f} GB/s read, {:.2f} int8 TOPS\n",
+                                 model->backend().describe(), peaks.read_gb_s, peaks.int8_tops);
+  for (std::int64_t n : options.prompts) {
+    std::vector<double> times;
+    for (int r = -1; r < options.repeats; ++r) {
+      HEARTH_TRY(const double t, time_prefill(*engine, n, random));
+      if (r >= 0) times.push_back(t);  // the first one warms up
+    }
+    const double t = median(times);
+    const double operations = static_cast<double>(n) * cost.layer_operations + cost.head_operations;
+    const double share = operations / t / 1e12 / peaks.int8_tops;
+    out["prefill"].push_back({{"tokens", n},
+                              {"tok_s", static_cast<double>(n) / t},
+                              {"seconds_min", *std::min_element(times.begin(), times.end())},
+                              {"seconds_max", *std::max_element(times.begin(), times.end())},
+                              {"tops", operations / t / 1e12},
+                              {"peak_share", share}});
+    text += fmt::format("prefill {:5}: {:8.1f} tok/s, {:.2f} TOPS, {:.0f} % of the int8 peak\n", n,
+                        static_cast<double>(n) / t, operations / t / 1e12, 100 * share);
+  }
+  for (std::int64_t b : options.batches) {
+    std::vector<double> rates;
+    for (int r = -1; r < options.repeats; ++r) {
+      HEARTH_TRY(const double rate, rate_decode(*engine, b, options, random));
+      if (r >= 0) rates.push_back(rate);
+    }
+    const double rate = median(rates);
+    const double gb_s = cost.bytes_read * rate / static_cast<double>(b) / 1e9;
+    const double tops = (cost.layer_operations + cost.head_operations) * rate / 1e12;
+    // Whichever limit is nearer.
+    const double share = std::max(gb_s / peaks.read_gb_s, tops / peaks.int8_tops);
+    out["decode"].push_back({{"batch", b},
+                             {"tok_s", rate},
+                             {"tok_s_min", *std::min_element(rates.begin(), rates.end())},
+                             {"tok_s_max", *std::max_element(rates.begin(), rates.end())},
+                             {"gb_s", gb_s},
+                             {"tops", tops},
+                             {"peak_share", share}});
+    text += fmt::format(
+        "decode  {:5}: {:8.1f} tok/s, {:.1f} GB/s, {:.2f} TOPS, {:.0f} % of the nearer limit\n", b,
+        rate, gb_s, tops, 100 * share);
+  }
+  print(options.json ? dump_json(out) + "\n" : text);
+  return {};
+}
+
+}  // namespace
+
+void add_bench(CLI::App& root) {
+  CLI::App* group = root.add_subcommand("bench", "Measurements");
+  group->require_subcommand(1);
+  auto options = std::make_shared<Options>();
+  CLI::App* command = group->add_subcommand("engine", "Prefill and decode of a model");
+  add_model_options(*command, *options);
+  command->add_option("-p", options->prompts, "Prompt lengths")
+      ->delimiter(',')
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20));
+  command->add_option("-n", options->tokens, "Tokens per sequence")->check(CLI::Range(1, 1 << 20));
+  command->add_option("-b", options->batches, "Sequences at once")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 4096));
+  command->add_option("--depth", options->depth, "Tokens of context before decoding starts")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 20));
+  command->add_option("-r", options->repeats, "Repetitions; the median counts")
+      ->check(CLI::Range(1, 1000));
+  command->add_flag("--json", options->json, "One JSON document");
+  command->callback([options] { finish_command(bench(*options)); });
+}
+
+}  // namespace hearth::apps

@@ -1,0 +1,63 @@
+#include "backend/machine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <vector>
+
+#include "backend/cpu/memory.h"
+#include "base/cpu.h"
+#include "base/thread_pool.h"
+#include "kernels/ops.h"
+
+namespace hearth::backend {
+namespace {
+
+template <class Fn>
+double seconds(Fn fn) {
+  const auto begin = std::chrono::steady_clock::now();
+  fn();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+}  // namespace
+
+Result<MachinePeaks> measure_peaks(int threads) {
+  HEARTH_TRY(const Isa isa, choose_isa());
+  const kernels::Ops& ops = kernels::ops_for(isa);
+  ThreadPool pool(threads > 0 ? threads : usable_cores());
+  const std::int64_t n = pool.threads();
+  // Larger than any last-level cache share of these cores.
+  constexpr std::int64_t kBytes = 256 << 20;
+  std::vector<Mapping> memory(static_cast<std::size_t>(n));
+  for (Mapping& m : memory) {
+    HEARTH_TRY(m, Mapping::reserve(kBytes, true));
+  }
+  std::vector<std::int32_t> sinks(static_cast<std::size_t>(n) * 16);
+  const auto sink = [&](std::int64_t i) { return &sinks[static_cast<std::size_t>(i) * 16]; };
+  pool.parallel_for(n, [&](std::int64_t i, int) {
+    std::memset(memory[static_cast<std::size_t>(i)].data(), 1, kBytes);
+  });
+  MachinePeaks peaks;
+  for (int round = 0; round < 8; ++round) {
+    const double read = seconds([&] {
+      pool.parallel_for(n, [&](std::int64_t i, int) {
+        ops.read_loop(memory[static_cast<std::size_t>(i)].data(), kBytes, sink(i));
+      });
+    });
+    peaks.read_gb_s = std::max(peaks.read_gb_s, static_cast<double>(n * kBytes) / read / 1e9);
+    constexpr std::int64_t kRounds = 2'000'000;
+    std::vector<double> operations(static_cast<std::size_t>(n));
+    const double dot = seconds([&] {
+      pool.parallel_for(n, [&](std::int64_t i, int) {
+        operations[static_cast<std::size_t>(i)] = ops.int8_peak_loop(kRounds, sink(i));
+      });
+    });
+    double total = 0;
+    for (double o : operations) total += o;
+    peaks.int8_tops = std::max(peaks.int8_tops, total / dot / 1e12);
+  }
+  return peaks;
+}
+
+}  // namespace hearth::backend

@@ -1,0 +1,17 @@
+// What this machine can do at best, measured: the limits that benchmarks are held against.
+#pragma once
+
+#include "backend/backend.h"
+
+namespace hearth::backend {
+
+struct MachinePeaks {
+  double read_gb_s = 0;  // main memory, all threads, 10^9 bytes a second
+  double int8_tops = 0;  // 8-bit multiply and add, 10^12 operations a second
+};
+
+// Takes about a second. The best of several rounds: what a noisy neighbour takes is not the
+// machine's limit.
+Result<MachinePeaks> measure_peaks(int threads);
+
+}  // namespace hearth::backend

@@ -1,0 +1,49 @@
+// The machine's own limits, as `hearth bench engine` prints them beside its figures.
+
+// Twelve independent chains of dot products that never leave the registers: 8-bit multiply-adds at
+// the best rate there is. Returns operations (2 per multiply-add).
+double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
+  Vi sums[12];
+  for (Vi& s : sums) s = zero_i();
+  alignas(64) std::byte codes[64];
+  alignas(64) std::int8_t x[64];
+  std::memset(codes, 3, sizeof codes);
+  std::memset(x, 2, sizeof x);
+#if HEARTH_HAVE_DOT
+  const Vb c = load_b(codes);
+  for (std::int64_t i = 0; i < rounds; ++i) {
+    // The compiler must neither merge the chains nor take them out of the loop.
+    for (Vi& s : sums) dot(s, c, x + (i & 15) * 4);
+  }
+  const double per_round = 12 * 64 * 2;
+#else
+  const Vb c = load_b(codes);
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (std::int64_t i = 0; i < rounds; ++i) {
+    const __m256i b = _mm256_set1_epi32(static_cast<std::int32_t>(i & 0x01010101));
+    for (Vi& s : sums) {
+      s.l = _mm256_add_epi32(s.l, _mm256_madd_epi16(_mm256_maddubs_epi16(c.l, b), ones));
+      s.h = _mm256_add_epi32(s.h, _mm256_madd_epi16(_mm256_maddubs_epi16(c.h, b), ones));
+      asm volatile("" : "+x"(s.l), "+x"(s.h));
+    }
+  }
+  const double per_round = 12 * 64 * 2;
+#endif
+  std::int32_t total = 0;
+  for (const Vi& s : sums) total += sum_i(s);
+  *sink = total;
+  return per_round * static_cast<double>(rounds);
+}
+
+// Reads n bytes (a multiple of 256) once.
+void read_loop(const std::byte* p, std::int64_t n, std::int32_t* sink) {
+  Vf a = zero(), b = zero(), c = zero(), d = zero();
+  for (std::int64_t i = 0; i < n; i += 256) {
+    const auto* f = static_cast<const float*>(static_cast<const void*>(p + i));
+    a = add(a, load(f));
+    b = add(b, load(f + 16));
+    c = add(c, load(f + 32));
+    d = add(d, load(f + 48));
+  }
+  *sink = static_cast<std::int32_t>(sum(add(add(a, b), add(c, d))));
+}
