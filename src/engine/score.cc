@@ -39,7 +39,8 @@ Status score(const model::Model& model, std::span<const std::int32_t> tokens, st
     sequence.position = begin;
     for (const auto& group : table.groups) sequence.page_tables.emplace_back(group);
     batch.sequences.push_back(std::move(sequence));
-    for (std::int64_t r = 0; r < rows; ++r) batch.logit_rows.push_back(static_cast<std::int32_t>(r));
+    for (std::int64_t r = 0; r < rows; ++r)
+      batch.logit_rows.push_back(static_cast<std::int32_t>(r));
     model.run(batch);
     for (std::int64_t r = 0; r < rows; ++r)
       on_position(begin + r, model.backend().logits(static_cast<std::size_t>(r)));
