@@ -1,141 +1,10 @@
-// The API over a real socket, with an engine that has no model.
 #include "api/app.h"
 
-#include <gtest/gtest.h>
-
+#include "api/app_fixture.h"
 #include "api/route_table.h"
-#include "base/json.h"
-#include "net/server_fixture.h"
-#include "testing/byte_tokenizer.h"
-#include "testing/loopback_client.h"
-#include "testing/simulated_engine.h"
 
 namespace hearth::api {
 namespace {
-
-using engine::FinishReason;
-using net::eventually;
-using testing::ByteTokenizer;
-using testing::http_get;
-using testing::http_post;
-using testing::LoopbackClient;
-using testing::RawResponse;
-using testing::Script;
-using testing::SimulatedEngine;
-using testing::SimulatedOptions;
-using namespace std::chrono_literals;
-
-// As a ChatML template would: its own text is trusted, the messages' is not.
-class ChatMl final : public text::jinja::Template {
- public:
-  Result<std::vector<text::TextPiece>> render(const OrderedJson& variables,
-                                              const std::vector<std::string_view>&,
-                                              const text::jinja::Budget&) const override {
-    std::vector<text::TextPiece> pieces;
-    for (const OrderedJson& message : variables["messages"]) {
-      if (message["content"] == "raise") return invalid("template_error", "no such conversation");
-      pieces.push_back({"<|im_start|>" + message["role"].get<std::string>() + "\n", true});
-      pieces.push_back({message["content"].get<std::string>(), false});
-      pieces.push_back({"<|im_end|>\n", true});
-    }
-    pieces.push_back({"<|im_start|>assistant\n", true});
-    return pieces;
-  }
-};
-
-std::vector<engine::TokenId> bytes_of(std::string_view text) {
-  std::vector<engine::TokenId> ids;
-  for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
-  return ids;
-}
-
-SimulatedOptions says(std::string text, FinishReason finish = FinishReason::kStop) {
-  SimulatedOptions options;
-  options.script = [=](const engine::GenerateRequest&, int) {
-    return Script{bytes_of(text), finish, std::nullopt};
-  };
-  return options;
-}
-
-class Service {
- public:
-  explicit Service(SimulatedOptions options = {}, AppOptions app_options = {})
-      : engine(std::make_shared<SimulatedEngine>(std::move(options))),
-        app_(models(engine), app_options),
-        running_({}, app_.handler()) {}
-
-  RawResponse send(const std::string& bytes) {
-    LoopbackClient client(running_.port());
-    client.send(bytes);
-    return client.read_response();
-  }
-  Json get(const std::string& path, int status = 200) {
-    return checked(send(http_get(path)), status);
-  }
-  Json post(const std::string& path, const std::string& body, int status = 200) {
-    return checked(send(http_post(path, body)), status);
-  }
-  // "status code" of a refusal.
-  std::string refusal(const std::string& path, const std::string& body) {
-    const RawResponse response = send(http_post(path, body));
-    const auto document = parse_json(response.body);
-    if (!document || !document->contains("error")) return response.body;
-    return std::to_string(response.status) + " " + (*document)["error"]["code"].get<std::string>();
-  }
-  // The data of the events; an event's name stands before it as "name|".
-  std::vector<std::string> events(const std::string& path, const std::string& body) {
-    const RawResponse response = send(http_post(path, body));
-    EXPECT_EQ(response.status, 200) << response.body;
-    EXPECT_TRUE(response.complete);
-    EXPECT_EQ(response.headers.at("content-type"), "text/event-stream; charset=utf-8");
-    std::vector<std::string> list;
-    std::string_view rest = response.body;
-    while (!rest.empty()) {
-      const std::size_t end = rest.find("\n\n");
-      std::string event(rest.substr(0, end));
-      rest.remove_prefix(end + 2);
-      if (event.starts_with("event: ")) {
-        const std::size_t newline = event.find('\n');
-        event = event.substr(7, newline - 7) + "|" + event.substr(newline + 7);
-      } else {
-        event = event.substr(6);  // "data: "
-      }
-      list.push_back(event);
-    }
-    return list;
-  }
-  std::uint16_t port() const { return running_.port(); }
-  App& app() { return app_; }
-
-  std::shared_ptr<SimulatedEngine> engine;
-
- private:
-  static std::vector<ServedModel> models(const std::shared_ptr<SimulatedEngine>& engine) {
-    ServedModel first;
-    first.id = "org/first";
-    first.engine = engine;
-    first.tokenizer = std::make_shared<ByteTokenizer>();
-    first.chat_template = std::make_shared<ChatMl>();
-    first.created = 1'700'000'000;
-    ServedModel bare;
-    bare.id = "bare";
-    bare.engine = engine;
-    ServedModel raw = first;
-    raw.id = "raw";
-    raw.chat_template = nullptr;
-    return {first, bare, raw};
-  }
-  static Json checked(const RawResponse& response, int status) {
-    EXPECT_EQ(response.status, status) << response.body;
-    EXPECT_EQ(response.headers.at("content-type"), "application/json");
-    auto document = parse_json(response.body);
-    EXPECT_TRUE(document.has_value()) << response.body;
-    return document.value_or(Json());
-  }
-
-  App app_;
-  net::RunningServer running_;
-};
 
 TEST(App, HealthFollowsTheEngine) {
   Service service;
@@ -353,6 +222,19 @@ TEST(Generate, DisconnectsCancelInTheEngine) {
   }
 }
 
+TEST(App, MayEndWhileRequestsAreOpen) {
+  for (int round = 0; round < 20; ++round) {
+    SimulatedOptions options;
+    options.step = 500us;
+    auto service = std::make_unique<Service>(options);
+    LoopbackClient client(service->port());
+    client.send(http_post("/generate", R"({"prompt":"p","max_tokens":500,"stream":true})"));
+    ASSERT_TRUE(client.read_until("\"text\""));
+    service.reset();  // the server, then the app, then the engine
+    EXPECT_TRUE(client.wait_closed(2s));
+  }
+}
+
 TEST(Generate, AStoppingEngineEndsRequestsWith503) {
   SimulatedOptions options;
   options.step = 1ms;
@@ -390,123 +272,6 @@ TEST(Generate, SeedsAreGivenOrRandom) {
   const auto first = service.engine->last_request().sampling.seed;
   service.post("/generate", R"({"prompt":"p","temperature":1})");
   EXPECT_NE(service.engine->last_request().sampling.seed, first);
-}
-
-TEST(Chat, AnswersLikeOpenAi) {
-  Service service(says("hi!"));
-  const Json answer =
-      service.post("/v1/chat/completions",
-                   R"({"model":"default","messages":[{"role":"user","content":"x"}],"n":2,
-          "logprobs":true,"top_logprobs":2})");
-  EXPECT_EQ(answer["object"], "chat.completion");
-  EXPECT_TRUE(answer["id"].get<std::string>().starts_with("chatcmpl-"));
-  EXPECT_EQ(answer["model"], "org/first");
-  ASSERT_EQ(answer["choices"].size(), 2u);
-  const Json& choice = answer["choices"][1];
-  EXPECT_EQ(choice["index"], 1);
-  EXPECT_EQ(choice["message"]["role"], "assistant");
-  EXPECT_EQ(choice["message"]["content"], "hi!");
-  EXPECT_EQ(choice["finish_reason"], "stop");
-  ASSERT_EQ(choice["logprobs"]["content"].size(), 3u);
-  const Json& token = choice["logprobs"]["content"][0];
-  EXPECT_EQ(token["token"], "h");
-  EXPECT_EQ(token["bytes"], Json::array({'h'}));
-  EXPECT_EQ(token["top_logprobs"].size(), 2u);
-  EXPECT_EQ(answer["usage"]["completion_tokens"], 6);
-  EXPECT_EQ(service.engine->last_request().sampling.temperature, 1.f);
-  EXPECT_EQ(service.engine->last_request().choices, 2);
-}
-
-TEST(Chat, StreamsRoleTextFinishUsage) {
-  Service service(says("ab"));
-  const auto events =
-      service.events("/v1/chat/completions",
-                     R"({"messages":[{"role":"user","content":"x"}],"stream":true,"logprobs":true,
-          "stream_options":{"include_usage":true}})");
-  ASSERT_EQ(events.size(), 6u);
-  const Json role = *parse_json(events[0]);
-  EXPECT_EQ(role["object"], "chat.completion.chunk");
-  EXPECT_EQ(role["choices"][0]["delta"], Json({{"role", "assistant"}, {"content", ""}}));
-  EXPECT_TRUE(role["usage"].is_null());
-  const Json text = *parse_json(events[1]);
-  EXPECT_EQ(text["choices"][0]["delta"], Json({{"content", "a"}}));
-  EXPECT_TRUE(text["choices"][0]["finish_reason"].is_null());
-  EXPECT_EQ(text["choices"][0]["logprobs"]["content"].size(), 1u);
-  const Json finish = *parse_json(events[3]);
-  EXPECT_EQ(finish["choices"][0]["delta"], Json::object());
-  EXPECT_EQ(finish["choices"][0]["finish_reason"], "stop");
-  const Json usage = *parse_json(events[4]);
-  EXPECT_EQ(usage["choices"], Json::array());
-  EXPECT_EQ(usage["usage"]["completion_tokens"], 2);
-  EXPECT_EQ(events[5], "[DONE]");
-  // Without include_usage there is no usage at all.
-  for (const std::string& event :
-       service.events("/v1/chat/completions",
-                      R"({"messages":[{"role":"user","content":"x"}],"stream":true})")) {
-    EXPECT_EQ(event.find("usage"), std::string::npos);
-  }
-}
-
-TEST(Chat, ChoicesStreamUnderTheirIndex) {
-  SimulatedOptions options;
-  options.script = [](const engine::GenerateRequest&, int choice) {
-    return Script{bytes_of(std::string(static_cast<std::size_t>(choice + 1), 'x')),
-                  FinishReason::kStop, std::nullopt};
-  };
-  Service service(options);
-  std::map<int, std::string> texts;
-  int finished = 0;
-  for (const std::string& event :
-       service.events("/v1/chat/completions",
-                      R"({"messages":[{"role":"user","content":"x"}],"stream":true,"n":3})")) {
-    if (event == "[DONE]") continue;
-    const Json choice = (*parse_json(event))["choices"][0];
-    if (choice["delta"].contains("content")) {
-      texts[choice["index"].get<int>()] += choice["delta"]["content"].get<std::string>();
-    }
-    finished += !choice["finish_reason"].is_null();
-  }
-  EXPECT_EQ(texts, (std::map<int, std::string>{{0, "x"}, {1, "xx"}, {2, "xxx"}}));
-  EXPECT_EQ(finished, 3);
-}
-
-TEST(Chat, DefaultLengthIsWhatTheContextLeaves) {
-  Service service(says("x"));
-  service.post("/v1/chat/completions", R"({"messages":[{"role":"user","content":"x"}]})");
-  const engine::GenerateRequest request = service.engine->last_request();
-  EXPECT_EQ(static_cast<std::int64_t>(request.prompt.size()) + request.max_tokens, 512);
-}
-
-TEST(Completions, LogprobsHaveTheOldForm) {
-  Service service(says("h\xc3\xa9y"));
-  const Json answer =
-      service.post("/v1/completions", R"({"prompt":"p","logprobs":1,"max_tokens":10})");
-  EXPECT_EQ(answer["object"], "text_completion");
-  EXPECT_TRUE(answer["id"].get<std::string>().starts_with("cmpl-"));
-  const Json& logprobs = answer["choices"][0]["logprobs"];
-  EXPECT_EQ(answer["choices"][0]["text"], "h\xc3\xa9y");
-  EXPECT_EQ(logprobs["tokens"].size(), 4u);
-  EXPECT_EQ(logprobs["tokens"][0], "h");
-  EXPECT_EQ(logprobs["token_logprobs"][0], -0.5);
-  EXPECT_EQ(logprobs["top_logprobs"][0]["h"], -0.5);
-  EXPECT_EQ(logprobs["text_offset"], Json::array({0, 1, 2, 2}));  // in code points
-  EXPECT_TRUE(
-      service.post("/v1/completions", R"({"prompt":"p"})")["choices"][0]["logprobs"].is_null());
-}
-
-TEST(Completions, LogprobsOfAStreamComeWithTheirText) {
-  Service service(says("aSTb"));
-  std::vector<std::string> tokens;
-  std::string text;
-  for (const std::string& event : service.events(
-           "/v1/completions", R"({"prompt":"p","logprobs":0,"stream":true,"stop":"STOP"})")) {
-    if (event == "[DONE]") continue;
-    const Json choice = (*parse_json(event))["choices"][0];
-    text += choice["text"].get<std::string>();
-    for (const Json& token : choice["logprobs"]["tokens"]) tokens.push_back(token);
-  }
-  EXPECT_EQ(text, "aSTb");
-  EXPECT_EQ(tokens, (std::vector<std::string>{"a", "S", "T", "b"}));
 }
 
 TEST(App, ServesManyClientsAtOnce) {

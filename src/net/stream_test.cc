@@ -8,6 +8,7 @@
 #include <mutex>
 #include <vector>
 
+#include "net/exchange.h"
 #include "net/server_fixture.h"
 #include "net/sse.h"
 
@@ -244,6 +245,22 @@ TEST(BackPressure, AFastReaderGetsEverything) {
   const RawResponse response = client.read_response();
   EXPECT_TRUE(response.complete);
   EXPECT_EQ(response.body.size(), 16u << 20);
+}
+
+TEST(Exchange, WakesASessionThatIsBusyWriting) {
+  int wakes = 0;
+  Exchange exchange({.request_id = "r", .unsent_bytes_max = 400}, [&] { ++wakes; });
+  ASSERT_TRUE(exchange.begin_stream(200, {}, {}));
+  EXPECT_TRUE(exchange.write("within"));
+  EXPECT_EQ(wakes, 1);  // one post is enough until it has run
+  exchange.woken();
+  // Nothing was taken meanwhile, and yet the session must hear that the answer is given up.
+  EXPECT_FALSE(exchange.write(std::string(400, 'x')));
+  EXPECT_EQ(wakes, 2);
+  EXPECT_TRUE(exchange.take().aborted);
+  exchange.detach();
+  exchange.abort();
+  EXPECT_EQ(wakes, 2);
 }
 
 TEST(Responder, DroppedUnansweredAnswers500) {
