@@ -113,6 +113,7 @@ Result<double> rate_decode(engine::Engine& engine, std::int64_t batch, const Opt
 }
 
 Status bench(const Options& options) {
+  HEARTH_TRY_VOID(lock_in(options.model));
   HEARTH_TRY(const auto model, load_model(options));
   HEARTH_TRY(const auto peaks, backend::measure_peaks(model->backend().threads()));
   const Cost cost = cost_of(*model);

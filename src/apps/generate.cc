@@ -17,6 +17,7 @@ struct Options : ModelOptions {
 };
 
 Status generate(const Options& options) {
+  HEARTH_TRY_VOID(lock_in(options.model, {options.tokens}));
   engine::GenerateRequest request;
   HEARTH_TRY(request.prompt, read_tokens(options.tokens));
   request.id = 1;

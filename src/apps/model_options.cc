@@ -3,12 +3,15 @@
 #include <CLI/CLI.hpp>
 #include <condition_variable>
 #include <deque>
+#include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <utility>
 
 #include "apps/commands.h"
 #include "base/json.h"
+#include "base/log.h"
+#include "base/sandbox.h"
 #include "store/store.h"
 
 namespace hearth::apps {
@@ -71,6 +74,32 @@ Result<model::ModelSource> open_model(const std::string& model) {
   HEARTH_TRY(const store::Store store, store::Store::open_default());
   HEARTH_TRY(const std::string path, store.resolve_model(model));
   return model::open_source(path);
+}
+
+Status lock_in(const std::string& model, std::vector<std::string> also_readable) {
+  HEARTH_TRY(const store::Store store, store::Store::open_default());
+  auto path = store.resolve_model(model);
+  if (path) {
+    namespace fs = std::filesystem;
+    std::error_code error;  // what cannot be resolved gets no permission
+    const fs::path real = fs::weakly_canonical(*path, error);
+    // Parts of a split file lie beside the first one.
+    const fs::path folder = fs::is_directory(real, error) ? real : real.parent_path();
+    also_readable.push_back(folder.string());
+    also_readable.push_back(fs::path(*path).parent_path().string());
+    // A download cache keeps the files elsewhere and links to them.
+    for (const auto& entry : fs::directory_iterator(folder, error))
+      if (entry.is_symlink(error))
+        also_readable.push_back(fs::weakly_canonical(entry.path(), error).string());
+  }
+  for (const char* system : {"/proc", "/sys/fs/cgroup", "/sys/devices/system/cpu"})
+    also_readable.emplace_back(system);
+  also_readable.push_back(store.root());
+  auto state = enter_sandbox({std::move(also_readable)});
+  if (!state) return tl::unexpected<Error>(state.error());
+  if (*state == SandboxState::kNoLandlock)
+    log::debug("this kernel has no Landlock: files are not restricted");
+  return {};
 }
 
 Result<std::shared_ptr<const model::Model>> load_model(model::ModelSource source,

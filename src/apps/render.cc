@@ -27,6 +27,7 @@ std::string token_text(const text::TokenizerData& data, std::optional<text::Toke
 }
 
 Status render(const Options& options, bool bos_given, bool eos_given) {
+  HEARTH_TRY_VOID(lock_in(options.model, {options.messages, options.tools, options.chat_template}));
   const bool bare = options.model.ends_with(".jinja");
   std::shared_ptr<const text::jinja::Template> parsed;
   OrderedJson variables = OrderedJson::object();

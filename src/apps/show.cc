@@ -82,6 +82,7 @@ std::string as_text(const OrderedJson& d) {
 }
 
 Status show(const Options& options) {
+  HEARTH_TRY_VOID(lock_in(options.model));
   HEARTH_TRY(const model::ModelSource source, open_model(options.model));
   HEARTH_TRY(const model::ModelConfig config, source.config());
   if (!model::find_family(config.family))

@@ -17,6 +17,7 @@ struct Options {
 };
 
 Status tokenize(const Options& options) {
+  HEARTH_TRY_VOID(lock_in(options.model, {options.file}));
   HEARTH_TRY(const model::ModelSource source, open_model(options.model));
   HEARTH_TRY(const auto tokenizer, make_model_tokenizer(source));
   text::TextPiece piece;

@@ -140,7 +140,7 @@ class PosixFileSystem final : public FileSystem {
   }
 
   Result<std::unique_ptr<ReadableFile>> open_read(const std::string& path) override {
-    const int fd = open_retrying(path, O_RDONLY);
+    const int fd = open_retrying(path, O_RDONLY | O_NONBLOCK);  // a FIFO must not hang us
     if (fd < 0) return disk_error("open", path, errno);
     struct stat st = {};
     if (::fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
