@@ -84,10 +84,16 @@ void KvPool::release(PageTable& table) {
   }
 }
 
-bool KvPool::has_room(std::int64_t tokens) const {
+bool KvPool::has_room(std::int64_t tokens, std::int64_t promised) const {
   return std::all_of(groups_.begin(), groups_.end(), [&](const Group& g) {
-    return pages_for(tokens) <= static_cast<std::int64_t>(g.free.size());
+    return pages_for(tokens) + promised <= static_cast<std::int64_t>(g.free.size());
   });
+}
+
+std::int64_t KvPool::pages_short(const PageTable& table, std::int64_t tokens) const {
+  // All groups' lists are equally long: what a window has left stays in them as -1.
+  const auto held = static_cast<std::int64_t>(table.groups.front().size());
+  return std::max<std::int64_t>(0, pages_for(tokens) - held);
 }
 
 std::int64_t KvPool::tokens_max() const {

@@ -32,8 +32,11 @@ class KvPool {
   void trim(PageTable& table, std::int64_t next);
   void release(PageTable& table);
 
-  // Whether grow() of an empty table to `tokens` would succeed now.
-  bool has_room(std::int64_t tokens) const;
+  // Whether grow() of an empty table to `tokens` would succeed now, and still after `promised` more
+  // pages of every group are gone.
+  bool has_room(std::int64_t tokens, std::int64_t promised = 0) const;
+  // The pages of every group that grow() would still have to find.
+  std::int64_t pages_short(const PageTable& table, std::int64_t tokens) const;
   // The most tokens one sequence can hold when it is alone.
   std::int64_t tokens_max() const;
 

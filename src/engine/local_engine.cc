@@ -59,6 +59,7 @@ LocalEngine::LocalEngine(std::shared_ptr<const model::Model> model, const Engine
                          std::unique_ptr<KvPool> pool, std::int64_t context, const Clock& clock)
     : model_(std::move(model)),
       clock_(clock),
+      accepted_max_(options.queue_requests_max + options.running_max),
       pool_(std::move(pool)),
       scheduler_(*pool_, {options.batch_tokens_max, options.running_max}) {
   limits_.context = std::min(context, pool_->tokens_max());
@@ -100,8 +101,8 @@ Status LocalEngine::submit(GenerateRequest request, std::shared_ptr<EventSink> s
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return fail(ErrorKind::kExhausted, "shutting_down", "the engine is stopping");
-    if (accepted_ >= limits_.queue_requests)
-      return fail(ErrorKind::kExhausted, "queue_full", "{} requests are waiting already",
+    if (accepted_ >= accepted_max_)
+      return fail(ErrorKind::kExhausted, "queue_full", "{} requests are waiting or running already",
                   accepted_);
     ++accepted_;
     mailbox_.push_back(Submit{std::move(state)});
@@ -168,10 +169,14 @@ void LocalEngine::handle(Message message) {
   const Cancel cancel = std::get<Cancel>(message);
   for (Sequence* s : scheduler_.all()) {
     if (s->owner->request.id != cancel.id) continue;
+    // Before the prompt is computed there is one sequence for all choices: it goes on for the
+    // others.
+    if (cancel.choice >= 0 && !s->forked && s->choice == 0 && s->owner->request.choices > 1) {
+      s->owner->cancelled_early.push_back(cancel.choice);
+      return;
+    }
     if (cancel.choice >= 0 && s->choice != cancel.choice) continue;
-    // Choices that choice 0 has not forked yet end with it, or are forked later without this one.
-    if (cancel.choice < 0 || s->forked || s->owner->request.choices == 1)
-      finish(*s, FinishReason::kCancelled, std::nullopt, std::nullopt, now_ns());
+    finish(*s, FinishReason::kCancelled, std::nullopt, std::nullopt, now_ns());
   }
 }
 
@@ -274,7 +279,13 @@ void LocalEngine::accept(const Sampled& sampled, std::int64_t now) {
     return;
   }
   if (s.first_token_ns == 0) s.first_token_ns = now;
-  if (s.choice == 0 && !s.forked && request.choices > 1) fork_choices(s);
+  if (s.choice == 0 && !s.forked && request.choices > 1) {
+    fork_choices(s);
+    const std::shared_ptr<RequestState> owner = s.owner;
+    const auto& early = owner->cancelled_early;
+    if (!early.empty()) finish_cancelled_early(owner, now);
+    if (std::find(early.begin(), early.end(), 0) != early.end()) return;  // `s` itself is gone
+  }
   ++generated_tokens_;
   const auto& eos = model_->config().eos;
   if (!request.ignore_eos && std::find(eos.begin(), eos.end(), sampled.token) != eos.end()) {
@@ -308,6 +319,15 @@ void LocalEngine::fork_choices(Sequence& origin) {
     fork->pages = pool_->make_table();
     fork->started_ns = origin.started_ns;
     scheduler_.add_fork(std::move(fork), origin);
+  }
+}
+
+void LocalEngine::finish_cancelled_early(const std::shared_ptr<RequestState>& owner,
+                                         std::int64_t now) {
+  for (Sequence* s : scheduler_.all()) {
+    const auto& early = owner->cancelled_early;
+    if (s->owner == owner && std::find(early.begin(), early.end(), s->choice) != early.end())
+      finish(*s, FinishReason::kCancelled, std::nullopt, std::nullopt, now);
   }
 }
 
@@ -349,6 +369,7 @@ void LocalEngine::publish() {
   stats_.pages_used = pool_->pages_used();
   stats_.prompt_tokens = prompt_tokens_;
   stats_.generated_tokens = generated_tokens_;
+  stats_.preemptions = scheduler_.preemptions();
 }
 
 }  // namespace hearth::engine

@@ -68,6 +68,7 @@ class LocalEngine final : public Engine {
   void sample_rows(std::vector<Sampled>& sampled, std::size_t begin);
   void accept(const Sampled& sampled, std::int64_t now);
   void fork_choices(Sequence& origin);
+  void finish_cancelled_early(const std::shared_ptr<RequestState>& owner, std::int64_t now);
   void finish(Sequence& sequence, FinishReason reason, std::optional<Error> error,
               std::optional<TokenOut> token, std::int64_t now);
   void publish();
@@ -76,6 +77,7 @@ class LocalEngine final : public Engine {
   const std::shared_ptr<const model::Model> model_;
   const Clock& clock_;
   EngineLimits limits_;
+  const std::int64_t accepted_max_;  // what may wait and what may run
   std::int64_t cache_bytes_ = 0;
   std::unique_ptr<KvPool> pool_;
   Scheduler scheduler_;

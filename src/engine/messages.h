@@ -89,7 +89,8 @@ struct EngineStats {
   std::int64_t pages_used = 0;
   std::int64_t prompt_tokens = 0;  // computed since the start
   std::int64_t generated_tokens = 0;
-  bool healthy = true;  // false once the engine met a fatal error
+  std::int64_t preemptions = 0;  // choices that lost their pages to older ones, since the start
+  bool healthy = true;           // false once the engine met a fatal error
 };
 
 struct EngineLimits {

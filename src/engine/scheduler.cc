@@ -42,10 +42,15 @@ bool Scheduler::grow(Sequence& sequence, std::int64_t tokens) {
 }
 
 void Scheduler::admit(std::int64_t budget) {
+  std::int64_t promised = 0;  // pages that running prompts have yet to take
+  for (const auto& s : running_)
+    promised += pool_.pages_short(s->pages, static_cast<std::int64_t>(s->tokens.size()));
   while (!waiting_.empty() && budget > 0 && running() < limits_.running_max) {
     Sequence& next = *waiting_.front();
     // Room for the whole of it plus a page to grow: half-admitted prompts would starve each other.
-    if (!running_.empty() && !pool_.has_room(next.missing() + pool_.page_tokens())) return;
+    if (!running_.empty() && !pool_.has_room(next.missing() + pool_.page_tokens(), promised))
+      return;
+    promised += pool_.pages_short(next.pages, next.missing());
     budget -= next.missing();
     running_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
@@ -65,9 +70,11 @@ std::vector<Slice> Scheduler::plan() {
   // the way, but only sequences that have no slice yet: older ones come first in both passes ...
   for (std::size_t i = 0; i < running_.size() && budget > 0; ++i)
     if (running_[i]->missing() == 1) give(i, 1);
+  const std::size_t admitted = running_.size();  // where those begin, also prompts of one token
   admit(budget);
   for (std::size_t i = 0; i < running_.size() && budget > 0; ++i)
-    if (running_[i]->missing() > 1) give(i, std::min(running_[i]->missing(), budget));
+    if (running_[i]->missing() > 1 || i >= admitted)
+      give(i, std::min(running_[i]->missing(), budget));
   // ... but for a prompt's pages taken from a newer decoder: that one's slice goes with it.
   std::erase_if(slices, [&](const Slice& s) {
     return std::none_of(running_.begin(), running_.end(),

@@ -23,6 +23,7 @@ struct RequestState {
   std::shared_ptr<EventSink> sink;
   std::int64_t submitted_ns = 0;
   std::int32_t open_choices = 0;
+  std::vector<std::int32_t> cancelled_early;  // choices to end as soon as choice 0 has forked them
 };
 
 struct Sequence {
