@@ -1,0 +1,158 @@
+// For the tests of this folder: tiny models, a sink that keeps everything, requests by chance.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "engine/local_engine.h"
+
+namespace hearth::engine {
+
+inline std::shared_ptr<const model::Model> tiny_model(const std::string& name,
+                                                      backend::CpuOptions options = {1}) {
+  auto source = model::open_source(HEARTH_TEST_DATA "/tiny/" + name);
+  EXPECT_TRUE(source) << source.error().message;
+  auto backend = backend::make_cpu_backend(options);
+  EXPECT_TRUE(backend);
+  auto loaded = model::Model::load(std::move(*source), std::move(*backend));
+  EXPECT_TRUE(loaded) << loaded.error().message;
+  return std::shared_ptr<const model::Model>(std::move(*loaded));
+}
+
+inline std::unique_ptr<LocalEngine> make_engine(std::shared_ptr<const model::Model> model,
+                                                const EngineOptions& options,
+                                                const Clock& clock = Clock::system()) {
+  auto engine = LocalEngine::create(std::move(model), options, clock);
+  EXPECT_TRUE(engine) << engine.error().message;
+  return std::move(*engine);
+}
+
+// All that a sink was told about one choice.
+struct Heard {
+  std::vector<TokenId> tokens;
+  std::vector<float> logprobs;
+  std::vector<std::vector<TokenLogprob>> top;
+  int ends = 0;
+  int after_end = 0;  // events that must not be
+  std::optional<FinishReason> finish;
+  std::optional<Error> error;
+  Timings timings;
+};
+// The text as far as it may be compared: the bits of the numbers too.
+inline bool same_text(const Heard& a, const Heard& b) {
+  return a.tokens == b.tokens && a.logprobs == b.logprobs && a.finish == b.finish;
+}
+
+// Collects the events of all requests it is given with.
+class Collector final : public EventSink {
+ public:
+  void on_event(Event event) override {
+    if (react) react(event);
+    const std::lock_guard lock(mutex_);
+    Heard& heard = heard_[{event.request, event.choice}];
+    if (heard.ends > 0) ++heard.after_end;
+    if (event.token) {
+      heard.tokens.push_back(event.token->id);
+      heard.logprobs.push_back(event.token->logprob);
+      heard.top.push_back(event.token->top);
+    }
+    if (event.finish) {
+      ++heard.ends;
+      ++ends_;
+      heard.finish = event.finish;
+      heard.error = event.error;
+      heard.timings = event.timings;
+    }
+    changed_.notify_all();
+  }
+
+  // Until so many choices have ended, in all.
+  void wait(int ends) {
+    std::unique_lock lock(mutex_);
+    ASSERT_TRUE(changed_.wait_for(lock, std::chrono::minutes(5), [&] { return ends_ >= ends; }))
+        << ends_ << " of " << ends;
+  }
+  Heard of(RequestId id, std::int32_t choice = 0) {
+    const std::lock_guard lock(mutex_);
+    return heard_[{id, choice}];
+  }
+  // Everything that ended did so once and was silent afterwards.
+  void expect_single_ends(std::size_t choices) {
+    const std::lock_guard lock(mutex_);
+    EXPECT_EQ(heard_.size(), choices);
+    for (const auto& [key, heard] : heard_) {
+      EXPECT_EQ(heard.ends, 1) << key.first << " " << key.second;
+      EXPECT_EQ(heard.after_end, 0) << key.first << " " << key.second;
+    }
+  }
+
+  std::function<void(const Event&)> react;  // on the engine's thread, first
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::pair<RequestId, std::int32_t>, Heard> heard_;
+  int ends_ = 0;
+};
+
+inline std::vector<TokenId> random_prompt(std::mt19937& random, std::size_t size,
+                                          TokenId vocab = 256) {
+  std::vector<TokenId> out(size);
+  for (TokenId& id : out) id = static_cast<TokenId>(random()) & (vocab - 1);
+  return out;
+}
+
+inline GenerateRequest make_request(RequestId id, std::vector<TokenId> prompt,
+                                    std::int32_t max_tokens) {
+  GenerateRequest request;
+  request.id = id;
+  request.prompt = std::move(prompt);
+  request.max_tokens = max_tokens;
+  request.ignore_eos = true;
+  return request;
+}
+
+// One request alone, on an engine that has seen nothing else.
+inline std::vector<Heard> alone(const std::shared_ptr<const model::Model>& model,
+                                const EngineOptions& options, GenerateRequest request) {
+  const auto engine = make_engine(model, options);
+  const auto sink = std::make_shared<Collector>();
+  const RequestId id = request.id;
+  const std::int32_t choices = request.choices;
+  EXPECT_TRUE(engine->submit(std::move(request), sink));
+  sink->wait(choices);
+  std::vector<Heard> out;
+  for (std::int32_t c = 0; c < choices; ++c) out.push_back(sink->of(id, c));
+  return out;
+}
+
+// The engine reports its state after a step, not with the last event.
+inline bool eventually(const std::function<bool()>& condition) {
+  for (int i = 0; i < 20'000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+inline void expect_empty(const LocalEngine& engine) {
+  EXPECT_TRUE(eventually([&] {
+    const EngineStats s = engine.stats();
+    return s.pages_used == 0 && s.running == 0 && s.waiting == 0;
+  })) << engine.stats().pages_used
+      << " pages, " << engine.stats().running << " running, " << engine.stats().waiting
+      << " waiting";
+}
+
+}  // namespace hearth::engine
