@@ -1,0 +1,80 @@
+#include "base/cpu.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+namespace hearth {
+namespace {
+
+// HEARTH_ISA for the length of a test; afterwards it is as it was.
+class ForcedIsa {
+ public:
+  explicit ForcedIsa(const char* name) {
+    if (const char* old = std::getenv("HEARTH_ISA")) before_ = old;
+    if (name)
+      setenv("HEARTH_ISA", name, 1);
+    else
+      unsetenv("HEARTH_ISA");
+  }
+  ~ForcedIsa() {
+    if (before_)
+      setenv("HEARTH_ISA", before_->c_str(), 1);
+    else
+      unsetenv("HEARTH_ISA");
+  }
+  ForcedIsa(const ForcedIsa&) = delete;
+  ForcedIsa& operator=(const ForcedIsa&) = delete;
+
+ private:
+  std::optional<std::string> before_;
+};
+
+TEST(ChooseIsa, TheBestWithoutAWish) {
+  for (const char* none : {static_cast<const char*>(nullptr), ""}) {
+    const ForcedIsa forced(none);
+    const auto isa = choose_isa();
+    ASSERT_TRUE(isa);
+    EXPECT_EQ(*isa, supported_isas().back());
+  }
+}
+
+TEST(ChooseIsa, EachFamilyIsTakenOrRefusedByName) {
+  const auto supported = supported_isas();
+  ASSERT_EQ(supported.front(), Isa::kScalar);
+  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512}) {
+    const ForcedIsa forced(isa_name(isa));
+    const auto chosen = choose_isa();
+    if (std::find(supported.begin(), supported.end(), isa) != supported.end()) {
+      ASSERT_TRUE(chosen) << isa_name(isa);
+      EXPECT_EQ(*chosen, isa);
+    } else {
+      ASSERT_FALSE(chosen) << isa_name(isa);
+      EXPECT_EQ(chosen.error().code, "isa_unsupported");
+      EXPECT_EQ(chosen.error().kind, ErrorKind::kUnsupported);
+      EXPECT_NE(chosen.error().message.find(isa_name(isa)), std::string::npos);
+    }
+  }
+}
+
+TEST(ChooseIsa, UnknownNames) {
+  for (const char* name : {"sse9", "AVX2", "avx2 ", "scalar,avx2"}) {
+    const ForcedIsa forced(name);
+    const auto chosen = choose_isa();
+    ASSERT_FALSE(chosen) << name;
+    EXPECT_EQ(chosen.error().code, "isa_unknown");
+    EXPECT_NE(chosen.error().message.find(name), std::string::npos);
+  }
+}
+
+TEST(Machine, CoresAndMemory) {
+  EXPECT_GE(usable_cores(), 1);
+  EXPECT_GT(available_memory(), 1 << 20);
+  EXPECT_FALSE(cpu_model_name().empty());
+}
+
+}  // namespace
+}  // namespace hearth
