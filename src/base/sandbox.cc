@@ -54,7 +54,9 @@ Result<bool> restrict_files(const SandboxPolicy& policy) {
     beneath.parent_fd = target.get();
     beneath.allowed_access =
         fstat(target.get(), &st) == 0 && S_ISDIR(st.st_mode) ? kReadFolder : kReadFile;
-    if (syscall(SYS_landlock_add_rule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) != 0)
+    // EBADFD: a pipe (a shell's <(...)), which Landlock does not govern.
+    if (syscall(SYS_landlock_add_rule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) != 0 &&
+        errno != EBADFD)
       return fail(ErrorKind::kInternal, "sandbox_failed", "Landlock: {}: {}", path,
                   std::strerror(errno));
   }
