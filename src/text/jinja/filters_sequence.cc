@@ -113,17 +113,15 @@ Status sort_keyed(Context& ctx, std::vector<Keyed>& items, bool descending) {
   });
 }
 
-// The key of `sort(attribute='a,b')` is the list of both.
+// Always a list, of one key or of those of `attribute='a,b'`: lists that are equal are never
+// ordered, so that none and undefined may be sorted among themselves.
 Result<Value> sort_key(Context& ctx, const Value& value, const Value& path, bool case_sensitive) {
-  if (!path.is(Kind::kStr) || path.str->text.find(',') == std::string_view::npos) {
-    HEARTH_TRY(const Value part, attribute_path(ctx, value, path));
-    return fold_case(ctx, part, case_sensitive);
-  }
   Seq* keys = ctx.arena.seq(SeqKind::kList);
-  std::string_view rest = path.str->text;
+  std::string_view rest = path.is(Kind::kStr) ? path.str->text : "";
   for (;;) {
     const std::size_t end = std::min(rest.find(','), rest.size());
-    const Value name = Value::of_str(ctx.arena.str({rest.substr(0, end), false, {}}));
+    const Value name =
+        path.is(Kind::kStr) ? Value::of_str(ctx.arena.str({rest.substr(0, end), false, {}})) : path;
     HEARTH_TRY(const Value part, attribute_path(ctx, value, name));
     HEARTH_TRY(const Value key, fold_case(ctx, part, case_sensitive));
     keys->items.push_back(key);
@@ -303,8 +301,9 @@ Result<Value> map(Context& ctx, const Value& self, const Args& args) {
     if (filter == nullptr) return template_error("no filter named '{}'", shown(name->text));
   }
   const Args rest = tail(args, 1);
-  HEARTH_TRY(const std::span<const Value> all, iterate(ctx, self));
   Seq* out = ctx.arena.seq(SeqKind::kGenerator);
+  if (!truthy(self)) return Value::of_seq(out);  // also none and 0
+  HEARTH_TRY(const std::span<const Value> all, iterate(ctx, self));
   for (const Value& value : all) {
     Value made;
     if (filter != nullptr) {
@@ -333,8 +332,9 @@ Result<Value> choose(Context& ctx, const Value& self, const Args& args, bool by_
     if (test == nullptr) return template_error("no test named '{}'", shown(name->text));
   }
   const Args rest = tail(args, used);
-  HEARTH_TRY(const std::span<const Value> all, iterate(ctx, self));
   Seq* out = ctx.arena.seq(SeqKind::kGenerator);
+  if (!truthy(self)) return Value::of_seq(out);  // also none and 0
+  HEARTH_TRY(const std::span<const Value> all, iterate(ctx, self));
   for (const Value& value : all) {
     HEARTH_TRY(Value tested, attribute_path(ctx, value, path));
     if (test != nullptr) {

@@ -180,7 +180,7 @@ class Arguments {
   bool all_used() const {
     if (tuple_) return used_ == args_.seq->items.size();
     // Python lets mappings and lists pass unused.
-    return used_ > 0 || args_.is(Kind::kDict) || args_.is(Kind::kSeq);
+    return used_ > 0 || args_.is(Kind::kDict) || args_.is(Kind::kSeq) || args_.is(Kind::kUndefined);
   }
 
  private:

@@ -336,10 +336,8 @@ const Native* find_method(const Value& self, std::string_view name) {
   if (self.is(Kind::kDict)) return find_in(kDictMethods, name);
   if (!self.is(Kind::kSeq)) return nullptr;
   const bool list = self.seq->kind == SeqKind::kList;
-  if (list || (self.seq->kind == SeqKind::kTuple && name != "copy")) {
-    return find_in(kListMethods, name);
-  }
-  return nullptr;
+  if (!self.seq->indexable() || (!list && name == "copy")) return nullptr;
+  return find_in(kListMethods, name);
 }
 
 }  // namespace hearth::text::jinja

@@ -213,6 +213,7 @@ Result<std::string_view> Lexer::read_raw(std::size_t body, std::size_t tag) {
 }
 
 Status Lexer::skip_comment() {
+  if (pos_ >= source_.size()) return {};  // Jinja2 lets a template end so
   const std::size_t end = source_.find("#}", pos_);
   if (end == std::string_view::npos) {
     return syntax_error(position(opened_at_), "comment is not closed");

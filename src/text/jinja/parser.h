@@ -28,6 +28,7 @@ class Parser {
   Status expect_op(std::string_view op);
   Status expect(TokenKind kind, std::string_view what);
   Result<std::string_view> expect_identifier();
+  Result<const std::string*> dotted_name();  // of a filter or a test
   tl::unexpected<Error> unexpected(std::string_view wanted) const;
 
   // Statements (parser.cc).

@@ -333,10 +333,22 @@ Result<Expr*> Parser::parse_filters_and_tests(Expr* left) {
   }
 }
 
+Result<const std::string*> Parser::dotted_name() {
+  HEARTH_TRY(const std::string_view first, expect_identifier());
+  if (!current_.is_op(".")) return intern(first);
+  std::string name(first);
+  while (current_.is_op(".")) {  // x|f.g is the filter "f.g", not an attribute of x|f
+    HEARTH_TRY_VOID(advance());
+    HEARTH_TRY(const std::string_view part, expect_identifier());
+    name += '.';
+    name += part;
+  }
+  return intern(name);
+}
+
 Result<Expr*> Parser::parse_filter(Expr* left) {
   HEARTH_TRY(Expr * filter, make(Expr::Kind::kFilter, current_.at, {left}));
-  HEARTH_TRY(const std::string_view name, expect_identifier());
-  filter->name = intern(name);
+  HEARTH_TRY(filter->name, dotted_name());
   if (current_.is_op("(")) {
     HEARTH_TRY(filter->call, parse_call_args());
   } else {
@@ -350,8 +362,7 @@ Result<Expr*> Parser::parse_test(Expr* left) {
   HEARTH_TRY_VOID(advance());
   HEARTH_TRY(const bool negated, skip_name("not"));
   HEARTH_TRY(Expr * test, make(Expr::Kind::kTest, at, {left}));
-  HEARTH_TRY(const std::string_view name, expect_identifier());
-  test->name = intern(name);
+  HEARTH_TRY(test->name, dotted_name());
   test->call = std::make_unique<CallArgs>();
   const bool bare = current_.kind == TokenKind::kString || current_.kind == TokenKind::kInteger ||
                     current_.kind == TokenKind::kFloat || current_.is_op("[") ||

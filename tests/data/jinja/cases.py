@@ -837,6 +837,20 @@ none|indent
 people|map(attribute='tags.0.x', default='-')|list
 loop.index is defined
 nums|join(attribute='x')
+none|map('upper')|list
+0|select|list
+none|selectattr('x')|list
+5|map('upper')|list
+[none, none]|sort
+[missing, missing]|sort|length
+[none, 1]|sort
+nums|sort(attribute='x')|length
+nums|indent
+(1 if yes else 2|round.x)
+1|round.x
+'x' % missing
+range(4).count(2)
+range(4).copy
 {'a': 1}|first
 {'b': 1}|list|first
 [[1, 2], [3]]|sum(start=[])
@@ -975,6 +989,10 @@ BLOCKS = [
     "a\n  {#+ comment +#}\nb",
     "{#-#}x",
     "{# unclosed",
+    "x {#",
+    "x {#\n",
+    "x {#-",
+    "x {# ",
     "{# {{ name }} {% if %} #}ok",
     "{% raw %}{{ x }}{% endraw %}",
     "a\n  {% raw %}\n  {{ x }}\n  {% endraw %}\nb",

@@ -4,6 +4,7 @@
 Usage: pip install jinja2==3.1.6; python make.py. Small cases are in cases.py, chat templates in
 templates/, what they are rendered with in variables.py.
 """
+import copy
 import datetime
 import json
 import pathlib
@@ -58,7 +59,8 @@ def make_env(variables):
 
 
 def render(template, variables):
-    given = {k: v for k, v in variables.items() if k != "strftime_now"}
+    # A copy: some filters change lists (`indent` adds to them before it fails).
+    given = copy.deepcopy({k: v for k, v in variables.items() if k != "strftime_now"})
     try:
         return {"output": make_env(variables).from_string(template).render(**given)}
     except Exception as error:  # every kind of failure counts as one: that it fails is compared
