@@ -59,16 +59,18 @@ std::vector<GenerateRequest> requests() {
   std::mt19937 random(23);
   std::vector<GenerateRequest> out;
   for (int i = 0; i < kRequests; ++i) {
-    auto request =
-        make_request(static_cast<RequestId>(i) + 1, random_prompt(random, 1 + random() % 70),
-                     static_cast<std::int32_t>(4 + random() % 40));
+    const bool several = i == 5 || i == 7;  // greedy and not
+    // 52: choices start again at 32, within whose window lies the page that choice 0 needs no more.
+    const std::size_t size = several ? 52 : 1 + random() % 70;
+    auto request = make_request(static_cast<RequestId>(i) + 1, random_prompt(random, size),
+                                static_cast<std::int32_t>(4 + random() % 40));
     request.sampling.top_logprobs = 0;
     if (i % 4 == 3) {
       request.sampling.temperature = 8.f;  // the random weights are sure of themselves
       request.sampling.seed = random();
       request.sampling.presence_penalty = 0.5f;
     }
-    if (i == 5 || i == 7) request.choices = 4;  // greedy and not
+    if (several) request.choices = 4;
     out.push_back(std::move(request));
   }
   return out;
