@@ -11,7 +11,7 @@ class Clock {
   using time_point = std::chrono::time_point<Clock, duration>;  // monotonic, epoch arbitrary
 
   virtual ~Clock() = default;
-  virtual time_point now() const = 0;                           // monotonic: deadlines, durations
+  virtual time_point now() const = 0;  // monotonic: deadlines, durations
   virtual std::chrono::system_clock::time_point wall() const = 0;  // civil time: records only
 
   static const Clock& system();  // the real one

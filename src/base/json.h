@@ -18,8 +18,8 @@ struct JsonLimits {
 };
 
 // Strict RFC 8259. Refused, with the byte position in the message: text over the limits, duplicate
-// keys, numbers that overflow a double (1e999), invalid UTF-8 and lone surrogates (code "invalid_json"),
-// nesting beyond depth_max (code "json_too_deep").
+// keys, numbers that overflow a double (1e999), invalid UTF-8 and lone surrogates (code
+// "invalid_json"), nesting beyond depth_max (code "json_too_deep").
 Result<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
 Result<OrderedJson> parse_json_ordered(std::string_view text, const JsonLimits& limits = {});
 

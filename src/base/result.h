@@ -64,17 +64,17 @@ template <class... Args>
 #define HEARTH_CONCAT(a, b) HEARTH_CONCAT_INNER(a, b)
 
 // HEARTH_TRY(auto x, f());  -- x is the value, or the error is returned to the caller.
-#define HEARTH_TRY(declaration, expression)                                \
-  auto HEARTH_CONCAT(hearth_result_, __LINE__) = (expression);             \
-  if (!HEARTH_CONCAT(hearth_result_, __LINE__))                            \
-    return ::tl::unexpected<::hearth::Error>(                              \
-        std::move(HEARTH_CONCAT(hearth_result_, __LINE__)).error());       \
+#define HEARTH_TRY(declaration, expression)                          \
+  auto HEARTH_CONCAT(hearth_result_, __LINE__) = (expression);       \
+  if (!HEARTH_CONCAT(hearth_result_, __LINE__))                      \
+    return ::tl::unexpected<::hearth::Error>(                        \
+        std::move(HEARTH_CONCAT(hearth_result_, __LINE__)).error()); \
   declaration = *std::move(HEARTH_CONCAT(hearth_result_, __LINE__))
 
 // HEARTH_TRY_VOID(f());  -- for a Status.
-#define HEARTH_TRY_VOID(expression)                                        \
-  do {                                                                     \
-    auto hearth_status_ = (expression);                                    \
-    if (!hearth_status_)                                                   \
+#define HEARTH_TRY_VOID(expression)                                                \
+  do {                                                                             \
+    auto hearth_status_ = (expression);                                            \
+    if (!hearth_status_)                                                           \
       return ::tl::unexpected<::hearth::Error>(std::move(hearth_status_).error()); \
   } while (false)
