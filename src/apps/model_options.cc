@@ -97,6 +97,9 @@ Status lock_in(const std::string& model, std::vector<std::string> also_readable)
   also_readable.push_back(store.root());
   auto state = enter_sandbox({std::move(also_readable)});
   if (!state) return tl::unexpected<Error>(state.error());
+  if (*state == SandboxState::kNone)
+    log::warn(
+        "this system takes no system-call filter: the model's files are read without a sandbox");
   if (*state == SandboxState::kNoLandlock)
     log::debug("this kernel has no Landlock: files are not restricted");
   return {};

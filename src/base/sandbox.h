@@ -16,6 +16,7 @@ struct SandboxPolicy {
 };
 
 enum class SandboxState : std::uint8_t {
+  kNone,        // neither: an emulator, or a container that forbids filters
   kFull,        // files by Landlock, system calls by seccomp
   kNoLandlock,  // the kernel has none: system calls only
 };

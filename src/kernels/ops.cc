@@ -17,9 +17,10 @@ extern const Ops& ops;
 #endif
 
 std::int64_t attention_scratch_floats(std::int64_t head_dim) {
-  return 2 * head_dim * kPageTokens                     // one page's keys and values as float32
-         + kTileRowsMax * (kPageTokens + head_dim + 2)  // probabilities, outputs, maxima, sums
-         + kTileRowsMax * partial_floats(head_dim);     // merged spans
+  return 2 * partial_floats(head_dim) * kPageTokens  // one page's keys and values as float32
+         + kTileRowsMax *
+               (kPageTokens + partial_floats(head_dim))  // probabilities, outputs, maxima, sums
+         + kTileRowsMax * partial_floats(head_dim);      // merged spans
 }
 
 const Ops& ops_for(Isa isa) {

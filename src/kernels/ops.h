@@ -34,15 +34,19 @@ inline constexpr std::int64_t kSpanTokens = 512;
 
 // One layer's share of a page, per KV head:
 //   keys    (head_dim, kPageTokens)   transposed: 16 keys are scored by one fused multiply-add
-//   values  (kPageTokens, head_dim)
+//   values  (kPageTokens, padded_dim)    zero behind head_dim
 //   kI8 only: key scales (kPageTokens) f32, value scales (kPageTokens) f32
+inline constexpr std::int64_t kHeadDimMax = 512;
 struct KvLayout {
   KvType type = KvType::kF16;
   std::int64_t kv_heads = 0;
-  std::int64_t head_dim = 0;  // a multiple of 16, at most 512
+  std::int64_t head_dim = 0;  // even, at most kHeadDimMax
   std::int64_t elem_bytes() const { return type == KvType::kF32 ? 4 : type == KvType::kI8 ? 1 : 2; }
+  std::int64_t padded_dim() const { return (head_dim + 15) / 16 * 16; }
   std::int64_t value_offset() const { return head_dim * kPageTokens * elem_bytes(); }
-  std::int64_t scale_offset() const { return 2 * value_offset(); }
+  std::int64_t scale_offset() const {
+    return value_offset() + padded_dim() * kPageTokens * elem_bytes();
+  }
   std::int64_t head_bytes() const {
     return scale_offset() +
            (type == KvType::kI8 ? 2 * kPageTokens * std::int64_t{sizeof(float)} : 0);
@@ -69,8 +73,8 @@ struct AttentionTile {
 inline constexpr std::int64_t kTileRowsMax = 48;  // tokens * heads of one tile
 // Floats of scratch memory that attention() needs.
 std::int64_t attention_scratch_floats(std::int64_t head_dim);
-// Floats of one row's partial result: max, sum, head_dim values.
-inline std::int64_t partial_floats(std::int64_t head_dim) { return head_dim + 2; }
+// Floats of one row's partial result: max, sum, head_dim values padded to whole vectors.
+inline std::int64_t partial_floats(std::int64_t head_dim) { return (head_dim + 15) / 16 * 16 + 2; }
 
 struct Ops {
   Isa isa;

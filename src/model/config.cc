@@ -57,7 +57,7 @@ Status check_config(const ModelConfig& c) {
       {"model width", c.d_model, 1, 1 << 20},
       {"number of heads", c.n_heads, 1, 4096},
       {"number of key-value heads", c.n_kv_heads, 1, 4096},
-      {"head size", c.head_dim, 2, 1 << 14},
+      {"head size", c.head_dim, 2, 512},
       {"feed-forward width", c.d_ff, 1, 1 << 24},
       {"vocabulary", c.vocab, 1, 1 << 24},
       {"context length", c.context, 1, INT32_MAX},

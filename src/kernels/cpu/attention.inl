@@ -24,7 +24,7 @@ inline constexpr std::int64_t kKvBytes = T == KvType::kF32  ? 4
 struct TileState {
   float* maxima;         // (rows)
   float* sums;           // (rows)
-  float* outputs;        // (rows, head_dim)
+  float* outputs;        // (rows, padded_dim)
   float* probabilities;  // (rows, kPageTokens)
 };
 
@@ -50,6 +50,7 @@ void page_rows(const AttentionTile& tile, std::int64_t first_row, std::int64_t p
                const std::byte* keys, const std::byte* values, const float* key_scales,
                const float* value_scales, const TileState& state) {
   const std::int64_t dim = tile.layout.head_dim;
+  const std::int64_t width = tile.layout.padded_dim();
   const std::int64_t page_begin = page * kPageTokens;
   const float* q[R];
   for (int r = 0; r < R; ++r) {
@@ -90,20 +91,20 @@ void page_rows(const AttentionTile& tile, std::int64_t first_row, std::int64_t p
     store(state.probabilities + row * kPageTokens, p[0]);
     store(state.probabilities + row * kPageTokens + 16, p[1]);
     if (fade != 1.f) {
-      float* o = state.outputs + row * dim;
-      for (std::int64_t d = 0; d < dim; d += 16) store(o + d, mul(load(o + d), set1(fade)));
+      float* o = state.outputs + row * width;
+      for (std::int64_t d = 0; d < width; d += 16) store(o + d, mul(load(o + d), set1(fade)));
     }
   }
   // Slots behind used_end may hold anything, NaN too: they are not read.
-  for (std::int64_t d = 0; d < dim; d += 16) {
+  for (std::int64_t d = 0; d < width; d += 16) {
     Vf o[R];
-    for (int r = 0; r < R; ++r) o[r] = load(state.outputs + (first_row + r) * dim + d);
+    for (int r = 0; r < R; ++r) o[r] = load(state.outputs + (first_row + r) * width + d);
     for (std::int64_t t = 0; t < used_end; ++t) {
-      const Vf v = load_kv<T>(values + (t * dim + d) * kKvBytes<T>);
+      const Vf v = load_kv<T>(values + (t * width + d) * kKvBytes<T>);
       for (int r = 0; r < R; ++r)
         o[r] = fma(set1(state.probabilities[(first_row + r) * kPageTokens + t]), v, o[r]);
     }
-    for (int r = 0; r < R; ++r) store(state.outputs + (first_row + r) * dim + d, o[r]);
+    for (int r = 0; r < R; ++r) store(state.outputs + (first_row + r) * width + d, o[r]);
   }
 }
 
@@ -137,29 +138,38 @@ void widen(const std::byte* in, std::int64_t n, float* out) {
   for (std::int64_t i = 0; i < n; i += 16) store(out + i, load_kv<T>(in + i * kKvBytes<T>));
 }
 
-// out (= a, updated) <- a merged with b; both (max, sum, head_dim values)
-HEARTH_INLINE void merge_partial(float* a, const float* b, std::int64_t dim) {
+// out (= a, updated) <- a merged with b; both (max, sum, padded_dim values)
+HEARTH_INLINE void merge_partial(float* a, const float* b, std::int64_t width) {
   const float m = std::max(a[0], b[0]);
   const float fa = a[0] == m ? 1.f : std::exp(a[0] - m);
   const float fb = b[0] == m ? 1.f : std::exp(b[0] - m);
   a[0] = m;
   a[1] = a[1] * fa + b[1] * fb;
-  for (std::int64_t d = 0; d < dim; d += 16)
+  for (std::int64_t d = 0; d < width; d += 16)
     store(a + 2 + d, fma(load(b + 2 + d), set1(fb), mul(load(a + 2 + d), set1(fa))));
+}
+
+// The softmax's division; `out` has head_dim floats and no room behind them.
+HEARTH_INLINE void finish_partial(const float* partial, std::int64_t dim, float* out) {
+  const Vf inverse = set1(1.f / partial[1]);
+  std::int64_t d = 0;
+  for (; d + 16 <= dim; d += 16) store(out + d, mul(load(partial + 2 + d), inverse));
+  if (d < dim) store_part(out + d, dim - d, mul(load(partial + 2 + d), inverse));
 }
 
 template <KvType T>
 void attention_typed(const AttentionTile& tile, std::int64_t span_begin, std::int64_t span_end,
                      float* partials, float* scratch) {
   const std::int64_t dim = tile.layout.head_dim;
+  const std::int64_t width = tile.layout.padded_dim();
   const std::int64_t rows = tile.tokens * tile.heads;
   const std::int64_t partial = partial_floats(dim);
   float* wide_keys = scratch;
-  float* wide_values = wide_keys + dim * kPageTokens;
+  float* wide_values = wide_keys + width * kPageTokens;
   TileState state;
-  state.probabilities = wide_values + dim * kPageTokens;
+  state.probabilities = wide_values + width * kPageTokens;
   state.outputs = state.probabilities + kTileRowsMax * kPageTokens;
-  state.maxima = state.outputs + kTileRowsMax * dim;
+  state.maxima = state.outputs + kTileRowsMax * width;
   state.sums = state.maxima + kTileRowsMax;
   float* merged = state.sums + kTileRowsMax;  // (rows, partial)
 
@@ -172,7 +182,7 @@ void attention_typed(const AttentionTile& tile, std::int64_t span_begin, std::in
       state.maxima[r] = kNoKeyYet;
       state.sums[r] = 0.f;
     }
-    std::fill_n(state.outputs, rows * dim, 0.f);
+    std::fill_n(state.outputs, rows * width, 0.f);
     const std::int64_t page_first = std::max(span * kSpanTokens, begin) / kPageTokens;
     const std::int64_t page_last = (std::min((span + 1) * kSpanTokens, end) - 1) / kPageTokens;
     for (std::int64_t page = page_first; page <= page_last; ++page) {
@@ -187,7 +197,7 @@ void attention_typed(const AttentionTile& tile, std::int64_t span_begin, std::in
         // Many rows: widen the page once. The values, and so the bits of the result, are the same.
         const std::int64_t slots = std::min(kPageTokens, end - page * kPageTokens);
         widen<T>(keys, dim * kPageTokens, wide_keys);
-        widen<T>(values, dim * slots, wide_values);
+        widen<T>(values, width * slots, wide_values);
         const auto bytes = [](const float* p) {
           return static_cast<const std::byte*>(static_cast<const void*>(p));
         };
@@ -203,23 +213,21 @@ void attention_typed(const AttentionTile& tile, std::int64_t span_begin, std::in
       if (partials || first) {
         to[0] = state.maxima[r];
         to[1] = state.sums[r];
-        std::copy_n(state.outputs + r * dim, dim, to + 2);
+        std::copy_n(state.outputs + r * width, width, to + 2);
       } else {
-        float one[2 + 512];
+        float one[2 + kHeadDimMax];
         one[0] = state.maxima[r];
         one[1] = state.sums[r];
-        std::copy_n(state.outputs + r * dim, dim, one + 2);
-        merge_partial(to, one, dim);
+        std::copy_n(state.outputs + r * width, width, one + 2);
+        merge_partial(to, one, width);
       }
     }
     first = false;
   }
   if (partials) return;
   for (std::int64_t r = 0; r < rows; ++r) {
-    const float* from = merged + r * partial;
-    const Vf inverse = set1(1.f / from[1]);
     float* to = tile.out + (r / tile.heads) * tile.out_stride + (r % tile.heads) * dim;
-    for (std::int64_t d = 0; d < dim; d += 16) store(to + d, mul(load(from + 2 + d), inverse));
+    finish_partial(merged + r * partial, dim, to);
   }
 }
 
@@ -239,10 +247,9 @@ void attention(const AttentionTile& tile, std::int64_t span_begin, std::int64_t 
 
 void attention_merge(const float* partials, std::int64_t stride, std::int64_t spans,
                      std::int64_t head_dim, float* out) {
-  float merged[2 + 512];
+  float merged[2 + kHeadDimMax];
   std::copy_n(partials, partial_floats(head_dim), merged);
-  for (std::int64_t s = 1; s < spans; ++s) merge_partial(merged, partials + s * stride, head_dim);
-  const Vf inverse = set1(1.f / merged[1]);
-  for (std::int64_t d = 0; d < head_dim; d += 16)
-    store(out + d, mul(load(merged + 2 + d), inverse));
+  const std::int64_t width = partial_floats(head_dim) - 2;
+  for (std::int64_t s = 1; s < spans; ++s) merge_partial(merged, partials + s * stride, width);
+  finish_partial(merged, head_dim, out);
 }

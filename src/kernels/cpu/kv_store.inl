@@ -25,7 +25,19 @@ HEARTH_INLINE float quantize_head(const float* x, std::int64_t dim, std::int8_t*
 
 void store_kv_token(const KvLayout& layout, const float* key, const float* value, std::byte* head,
                     std::int64_t slot) {
+  // Whole vectors are read below: a head that is none gets a copy with zeros behind it.
+  float padded[2][kHeadDimMax];
   const std::int64_t dim = layout.head_dim;
+  const std::int64_t width = layout.padded_dim();
+  if (width != dim) {
+    const auto pad = [&](const float* from, float* to) {
+      std::copy_n(from, dim, to);
+      std::fill_n(to + dim, width - dim, 0.f);
+      return to;
+    };
+    key = pad(key, padded[0]);
+    value = pad(value, padded[1]);
+  }
   std::byte* const values = head + layout.value_offset();
   const auto scatter = [&](const auto* from) {
     using T = std::remove_cvref_t<decltype(*from)>;
@@ -35,22 +47,22 @@ void store_kv_token(const KvLayout& layout, const float* key, const float* value
   switch (layout.type) {
     case KvType::kF32: {
       scatter(key);
-      std::memcpy(values + slot * dim * 4, value, static_cast<std::size_t>(dim) * 4);
+      std::memcpy(values + slot * width * 4, value, static_cast<std::size_t>(width) * 4);
       return;
     }
     case KvType::kF16: {
-      alignas(64) std::uint16_t half[512];
-      for (std::int64_t d = 0; d < dim; d += 16) {
+      alignas(64) std::uint16_t half[kHeadDimMax];
+      for (std::int64_t d = 0; d < width; d += 16) {
         store_f16(half + d, load(key + d));
-        store_f16(values + (slot * dim + d) * 2, load(value + d));
+        store_f16(values + (slot * width + d) * 2, load(value + d));
       }
       scatter(half);
       return;
     }
     case KvType::kBF16: {
-      std::uint16_t half[512];
-      auto* to = static_cast<std::uint16_t*>(static_cast<void*>(values)) + slot * dim;
-      for (std::int64_t d = 0; d < dim; ++d) {
+      std::uint16_t half[kHeadDimMax];
+      auto* to = static_cast<std::uint16_t*>(static_cast<void*>(values)) + slot * width;
+      for (std::int64_t d = 0; d < width; ++d) {
         half[d] = round_to_bf16(key[d]);
         to[d] = round_to_bf16(value[d]);
       }
@@ -58,12 +70,12 @@ void store_kv_token(const KvLayout& layout, const float* key, const float* value
       return;
     }
     case KvType::kI8: {
-      alignas(64) std::int8_t codes[512];
+      alignas(64) std::int8_t codes[kHeadDimMax];
       auto* scales = static_cast<float*>(static_cast<void*>(head + layout.scale_offset()));
-      scales[slot] = quantize_head(key, dim, codes);
+      scales[slot] = quantize_head(key, width, codes);
       scatter(codes);
-      auto* to = static_cast<std::int8_t*>(static_cast<void*>(values)) + slot * dim;
-      scales[kPageTokens + slot] = quantize_head(value, dim, to);
+      auto* to = static_cast<std::int8_t*>(static_cast<void*>(values)) + slot * width;
+      scales[kPageTokens + slot] = quantize_head(value, width, to);
       return;
     }
   }

@@ -184,7 +184,7 @@ void kv_store(const KvLayout& layout, const float* key, const float* value, std:
   for (std::int64_t d = 0; d < layout.head_dim; ++d) {
     put(layout.type, key[d], inverse(scales[0]), head + (d * kPageTokens + slot) * elem);
     put(layout.type, value[d], inverse(scales[1]),
-        head + layout.value_offset() + (slot * layout.head_dim + d) * elem);
+        head + layout.value_offset() + (slot * layout.padded_dim() + d) * elem);
   }
 }
 
@@ -229,8 +229,9 @@ void attend(const AttentionTile& tile, std::int64_t row, std::int64_t begin, std
     partial[1] += weight;
     const float scaled = weight * kv_scale(layout, head, kPageTokens + slot);
     for (std::int64_t d = 0; d < dim; ++d)
-      partial[2 + d] += scaled * get(layout.type, head + layout.value_offset() +
-                                                      (slot * dim + d) * layout.elem_bytes());
+      partial[2 + d] +=
+          scaled * get(layout.type, head + layout.value_offset() +
+                                        (slot * layout.padded_dim() + d) * layout.elem_bytes());
   }
 }
 
