@@ -5,6 +5,7 @@
 #include "apps/commands.h"
 #include "apps/model_options.h"
 #include "base/json.h"
+#include "base/log.h"
 
 namespace hearth::apps {
 namespace {
@@ -18,6 +19,7 @@ struct Options : ModelOptions {
 
 Status generate(const Options& options) {
   HEARTH_TRY_VOID(lock_in(options.model, {options.tokens}));
+  log::set_level("off");  // one line tells what went wrong
   engine::GenerateRequest request;
   HEARTH_TRY(request.prompt, read_tokens(options.tokens));
   request.id = 1;

@@ -7,6 +7,7 @@
 
 #include "apps/commands.h"
 #include "apps/model_options.h"
+#include "base/log.h"
 #include "engine/score.h"
 
 namespace hearth::apps {
@@ -23,6 +24,7 @@ std::string number(float x) { return fmt::format("{:.9g}", x); }
 
 Status logits(const Options& options) {
   HEARTH_TRY_VOID(lock_in(options.model, {options.tokens}));
+  log::set_level("off");  // one line tells what went wrong
   HEARTH_TRY(const auto tokens, read_tokens(options.tokens));
   HEARTH_TRY(const auto model, load_model(options));
   std::string top;  // "[[id,logit],...],[...]"
