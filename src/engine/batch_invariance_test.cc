@@ -48,7 +48,7 @@ std::string name_of(
          kTypes[static_cast<int>(std::get<2>(p.param))];
 }
 INSTANTIATE_TEST_SUITE_P(Models, Invariance,
-                         testing::Combine(testing::Values("llama", "gemma3_text"),
+                         testing::Combine(testing::Values("llama", "gemma3_text", "quantized"),
                                           testing::Values(Precision::kDefault, Precision::kF32),
                                           testing::Values(KvCacheType::kF16, KvCacheType::kBF16,
                                                           KvCacheType::kInt8)),
