@@ -89,7 +89,7 @@ void Fields::integer(std::string_view name, std::optional<std::int64_t>& out, st
     return fail(ErrorKind::kInvalid, "invalid_value", name,
                 fmt::format("{}{} must be an integer from {} to {}", prefix_, name, min, max));
   }
-  out = *number;
+  out = number;
 }
 
 void Fields::integer(std::string_view name, std::int64_t& out, std::int64_t min, std::int64_t max) {

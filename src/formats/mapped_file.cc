@@ -68,7 +68,8 @@ void MappedFile::drop_pages(std::span<const std::byte> range) const {
   const std::uintptr_t end = (first + range.size()) / page * page;
   if (begin >= end) return;
   // Only advice: a kernel that refuses it costs memory, nothing else.
-  (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  auto* const whole_pages = const_cast<std::byte*>(range.data()) + (begin - first);
+  (void)::madvise(whole_pages, end - begin, MADV_DONTNEED);
 }
 
 }  // namespace hearth

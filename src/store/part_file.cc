@@ -125,7 +125,7 @@ Result<std::string> PartFile::fetch_once(net::HttpFetcher& fetcher) {
   }
   HEARTH_TRY_VOID(file_->sync());
   file_.reset();
-  const std::string sha256 = hash_.hex();
+  std::string sha256 = hash_.hex();
   const bool wrong_size = download_.size && done_ != *download_.size;
   const bool wrong_hash = !download_.sha256.empty() && sha256 != download_.sha256;
   if (!wrong_size && !wrong_hash) return sha256;
