@@ -334,8 +334,10 @@ TEST_F(GgufFiles, WriterStreamsInAnyCuts) {
   ASSERT_TRUE(writer.finish());
   const auto file = GgufFile::open(path);
   ASSERT_TRUE(file) << file.error().message;
+  // NOLINTBEGIN(bugprone-suspicious-memory-comparison,cert-exp42-c,cert-flp37-c): bits are meant
   EXPECT_EQ(std::memcmp((*file)->find("a")->data.data(), values.data(), 12), 0);
   EXPECT_EQ(std::memcmp((*file)->find("b")->data.data(), values.data() + 3, 80), 0);
+  // NOLINTEND(bugprone-suspicious-memory-comparison,cert-exp42-c,cert-flp37-c)
 }
 
 TEST_F(GgufFiles, OpensAllParts) {
