@@ -133,8 +133,8 @@ void LocalEngine::loop() {
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || !mailbox_.empty() || !scheduler_.idle(); });
+      if (stopping_) break;  // what is in the mailbox is owed an end, below
       messages.swap(mailbox_);
-      if (stopping_) break;
     }
     for (Message& m : messages) handle(std::move(m));
     expire(now_ns());

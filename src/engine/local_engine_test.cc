@@ -300,6 +300,32 @@ TEST(LocalEngine, DestructionEndsWhatIsOpen) {
   EXPECT_EQ(sink->of(8, 1).finish, FinishReason::kCancelled);
 }
 
+// The engine is stopped while requests lie in its mailbox that it has not looked at.
+TEST(LocalEngine, DestructionEndsWhatWasNeverLookedAt) {
+  const auto sink = std::make_shared<Collector>();
+  auto engine = make_engine(llama(), small_options());
+  std::promise<void> running;
+  std::promise<void> go_on;
+  sink->react = [&, wait = go_on.get_future().share(), n = 0](const Event& event) mutable {
+    if (event.request != 1 || n++ > 0) return;
+    running.set_value();
+    wait.wait();
+  };
+  ASSERT_TRUE(engine->submit(make_request(1, prompt_of(4), 50), sink));
+  running.get_future().wait();
+  RequestId last = 4;
+  for (RequestId id = 2; id <= last; ++id)
+    ASSERT_TRUE(engine->submit(make_request(id, prompt_of(4), 50), sink));
+  LocalEngine& stopping = *engine;
+  std::thread destroyer([&] { engine.reset(); });
+  // It refuses once it knows that it is to stop; what it took before that counts.
+  while (stopping.submit(make_request(last + 1, prompt_of(4), 50), sink)) ++last;
+  go_on.set_value();
+  destroyer.join();
+  sink->expect_single_ends(last);
+  EXPECT_EQ(sink->of(last).finish, FinishReason::kCancelled);
+}
+
 TEST(LocalEngine, RandomCancelsFromElsewhere) {
   std::mt19937 random(31);
   EngineOptions options = small_options();
