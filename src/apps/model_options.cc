@@ -76,7 +76,7 @@ Result<model::ModelSource> open_model(const std::string& model) {
   return model::open_source(path);
 }
 
-Status lock_in(const std::string& model, std::vector<std::string> also_readable) {
+Status lock_in(const std::string& model, std::vector<std::string> also_readable, Network network) {
   HEARTH_TRY(const store::Store store, store::Store::open_default());
   auto path = store.resolve_model(model);
   if (path) {
@@ -92,10 +92,10 @@ Status lock_in(const std::string& model, std::vector<std::string> also_readable)
       if (entry.is_symlink(error))
         also_readable.push_back(fs::weakly_canonical(entry.path(), error).string());
   }
-  for (const char* system : {"/proc", "/sys/fs/cgroup", "/sys/devices/system/cpu"})
+  for (const char* system : {"/proc", "/sys/fs/cgroup", "/sys/devices/system/cpu", "/dev/urandom"})
     also_readable.emplace_back(system);
   also_readable.push_back(store.root());
-  auto state = enter_sandbox({std::move(also_readable)});
+  auto state = enter_sandbox({std::move(also_readable), network == Network::kListens});
   if (!state) return tl::unexpected<Error>(state.error());
   if (*state == SandboxState::kNone)
     log::warn(

@@ -32,9 +32,12 @@ void add_model_options(CLI::App& command, ModelOptions& options, bool positional
 
 // A path, or a name in the store.
 Result<model::ModelSource> open_model(const std::string& model);
-// For commands that read a model and print something: from here on this process opens nothing but
-// the model's files and `also_readable`, and has no network (base/sandbox.h).
-Status lock_in(const std::string& model, std::vector<std::string> also_readable = {});
+enum class Network : std::uint8_t { kNone, kListens };
+// From here on this process, and each thread it starts, opens nothing but the model's files and
+// `also_readable`, and reaches nothing over the network (base/sandbox.h). Comes before whatever
+// parses a file that somebody else has made.
+Status lock_in(const std::string& model, std::vector<std::string> also_readable = {},
+               Network network = Network::kNone);
 Result<std::shared_ptr<const model::Model>> load_model(const ModelOptions& options);
 Result<std::shared_ptr<const model::Model>> load_model(model::ModelSource source,
                                                        const ModelOptions& options);

@@ -21,11 +21,6 @@ Result<OrderedJson> read_json(const std::string& path) {
   return json;
 }
 
-// The text of a special token, "" when the model names none.
-std::string token_text(const text::TokenizerData& data, std::optional<text::TokenId> id) {
-  return id ? data.tokens[static_cast<std::size_t>(*id)] : std::string();
-}
-
 Status render(const Options& options, bool bos_given, bool eos_given) {
   HEARTH_TRY_VOID(lock_in(options.model, {options.messages, options.tools, options.chat_template}));
   const bool bare = options.model.ends_with(".jinja");
@@ -41,8 +36,9 @@ Status render(const Options& options, bool bos_given, bool eos_given) {
     if (source.tokenizer) {
       // make_tokenizer checks that the ids are in range.
       HEARTH_TRY(const auto tokenizer, make_model_tokenizer(source));
-      if (!bos_given) variables["bos_token"] = token_text(*source.tokenizer, tokenizer->data().bos);
-      if (!eos_given) variables["eos_token"] = token_text(*source.tokenizer, tokenizer->data().eos);
+      const text::TokenizerData& data = tokenizer->data();
+      if (!bos_given) variables["bos_token"] = data.text_of(data.bos);
+      if (!eos_given) variables["eos_token"] = data.text_of(data.eos);
     }
   }
   if (!parsed)

@@ -158,6 +158,11 @@ void converse(Chat& chat, const std::string& name) {
 
 Status run(const Options& options) {
   log::set_level("warn");
+  // What line editing reads: the terminal's description, the user's own settings.
+  const char* home = std::getenv("HOME");
+  HEARTH_TRY_VOID(
+      lock_in(options.model, {options.chat_template, "/etc/terminfo", "/lib/terminfo",
+                              "/usr/share/terminfo", std::string(home ? home : "") + "/.editrc"}));
   HEARTH_TRY(api::ServedModel model, load_served(options, options.chat_template));
   if (!model.tokenizer)
     return fail(ErrorKind::kUnsupported, "no_tokenizer", "{} has no tokenizer", options.model);

@@ -21,6 +21,11 @@ Status serve(const Options& options) {
   net::ServerOptions server_options;
   server_options.host = options.host;
   server_options.port = static_cast<std::uint16_t>(options.port);
+  // The names of local addresses are looked up after this.
+  HEARTH_TRY_VOID(lock_in(options.model,
+                          {options.chat_template, "/etc/hosts", "/etc/nsswitch.conf",
+                           "/etc/host.conf", "/etc/gai.conf"},
+                          Network::kListens));
   HEARTH_TRY(api::ServedModel model, load_served(options, options.chat_template));
   std::vector<api::ServedModel> models;
   models.push_back(std::move(model));

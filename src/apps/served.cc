@@ -6,13 +6,6 @@
 #include "base/log.h"
 
 namespace hearth::apps {
-namespace {
-
-std::string token_text(const text::Tokenizer& tokenizer, std::optional<text::TokenId> id) {
-  return id ? tokenizer.data().tokens[static_cast<std::size_t>(*id)] : std::string();
-}
-
-}  // namespace
 
 Result<api::ServedModel> load_served(const ModelOptions& options,
                                      const std::string& chat_template_file) {
@@ -23,8 +16,8 @@ Result<api::ServedModel> load_served(const ModelOptions& options,
   HEARTH_TRY(served.chat_template, chat_template(source, chat_template_file));
   if (source.tokenizer) {
     HEARTH_TRY(served.tokenizer, make_model_tokenizer(source));
-    served.bos_token = token_text(*served.tokenizer, served.tokenizer->data().bos);
-    served.eos_token = token_text(*served.tokenizer, served.tokenizer->data().eos);
+    served.bos_token = served.tokenizer->data().text_of(served.tokenizer->data().bos);
+    served.eos_token = served.tokenizer->data().text_of(served.tokenizer->data().eos);
   }
   served.created = std::chrono::duration_cast<std::chrono::seconds>(
                        std::chrono::system_clock::now().time_since_epoch())

@@ -51,7 +51,7 @@ class Vector {
 };
 using VectorRef = std::shared_ptr<const Vector>;
 
-// Layers that share a kind of cache. Pages hold kPageTokens (kernels/ops.h) tokens of all of them.
+// Layers that share a kind of cache: a page holds Backend::page_tokens() tokens of all of them.
 struct KvGroupSpec {
   std::int64_t layers = 0;
   std::int64_t kv_heads = 0;
@@ -149,6 +149,7 @@ class Backend {
 
   virtual Result<std::unique_ptr<KvCache>> make_cache(std::span<const KvGroupSpec> groups,
                                                       std::span<const std::int64_t> pages) = 0;
+  virtual std::int64_t page_tokens() const = 0;
   // Bytes of one page of such a group.
   virtual std::int64_t page_bytes(const KvGroupSpec& group) const = 0;
 

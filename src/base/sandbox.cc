@@ -4,6 +4,7 @@
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 namespace hearth {
 namespace {
@@ -67,16 +69,8 @@ Result<bool> restrict_files(const SandboxPolicy& policy) {
 
 // Refused with EPERM: a parser that is led astray gets an error, and what it tried shows in its
 // exit.
-constexpr const char* kForbidden[] = {"socket",
+constexpr const char* kForbidden[] = {"connect",
                                       "socketpair",
-                                      "connect",
-                                      "bind",
-                                      "listen",
-                                      "accept",
-                                      "accept4",
-                                      "sendto",
-                                      "sendmsg",
-                                      "sendmmsg",
                                       "execve",
                                       "execveat",
                                       "fork",
@@ -111,20 +105,45 @@ constexpr const char* kForbidden[] = {"socket",
                                       "personality",
                                       "kill",
                                       "tkill",
-                                      "memfd_create"};
+                                      "memfd_create",
+                                      "sendmmsg"};
+// These besides, for who does not listen.
+constexpr const char* kNetwork[] = {"socket",  "bind",   "listen", "accept",
+                                    "accept4", "sendto", "sendmsg"};
+
+Status forbid(void* filter, const char* name, const std::vector<scmp_arg_cmp>& conditions = {}) {
+  const int number = seccomp_syscall_resolve_name(name);
+  if (number == __NR_SCMP_ERROR) return {};  // not on this architecture
+  const int error =
+      seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EPERM), number,
+                             static_cast<unsigned>(conditions.size()), conditions.data());
+  if (error < 0)
+    return fail(ErrorKind::kInternal, "sandbox_failed", "seccomp: {}: {}", name,
+                std::strerror(-error));
+  return {};
+}
+
+// A server's sockets are streams, and none of them starts a connection: sendto with an address and
+// MSG_FASTOPEN would.
+Status forbid_reaching_out(void* filter) {
+  constexpr scmp_datum_t kTypeMask = 0xf;  // below the flags SOCK_NONBLOCK and SOCK_CLOEXEC
+  for (const scmp_datum_t type : {SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET, SOCK_PACKET})
+    HEARTH_TRY_VOID(forbid(filter, "socket", {{1, SCMP_CMP_MASKED_EQ, kTypeMask, type}}));
+  HEARTH_TRY_VOID(forbid(filter, "sendto", {{4, SCMP_CMP_NE, 0, 0}}));
+  HEARTH_TRY_VOID(forbid(filter, "sendto", {{3, SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN}}));
+  return forbid(filter, "sendmsg", {{2, SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN}});
+}
 
 // False: this system takes no filters.
-Result<bool> restrict_calls() {
+Result<bool> restrict_calls(bool listens) {
   const std::unique_ptr<void, decltype(&seccomp_release)> filter(seccomp_init(SCMP_ACT_ALLOW),
                                                                  &seccomp_release);
   if (!filter) return fail(ErrorKind::kInternal, "sandbox_failed", "seccomp: no memory");
-  for (const char* name : kForbidden) {
-    const int number = seccomp_syscall_resolve_name(name);
-    if (number == __NR_SCMP_ERROR) continue;  // not on this architecture
-    const int error = seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), number, 0);
-    if (error < 0)
-      return fail(ErrorKind::kInternal, "sandbox_failed", "seccomp: {}: {}", name,
-                  std::strerror(-error));
+  for (const char* name : kForbidden) HEARTH_TRY_VOID(forbid(filter.get(), name));
+  if (listens) {
+    HEARTH_TRY_VOID(forbid_reaching_out(filter.get()));
+  } else {
+    for (const char* name : kNetwork) HEARTH_TRY_VOID(forbid(filter.get(), name));
   }
   const int error = seccomp_load(filter.get());
   if (error == -EINVAL || error == -ENOSYS || error == -EPERM) return false;
@@ -139,7 +158,7 @@ Result<SandboxState> enter_sandbox(const SandboxPolicy& policy) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     return fail(ErrorKind::kInternal, "sandbox_failed", "no_new_privs: {}", std::strerror(errno));
   HEARTH_TRY(const bool files, restrict_files(policy));
-  HEARTH_TRY(const bool calls, restrict_calls());
+  HEARTH_TRY(const bool calls, restrict_calls(policy.listens));
   if (!calls) return SandboxState::kNone;
   return files ? SandboxState::kFull : SandboxState::kNoLandlock;
 }

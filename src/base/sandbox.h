@@ -12,7 +12,8 @@ namespace hearth {
 
 struct SandboxPolicy {
   std::vector<std::string>
-      readable;  // files, and folders with all beneath; nothing else can be opened
+      readable;          // files, and folders with all beneath; nothing else can be opened
+  bool listens = false;  // may accept TCP connections; it still makes none
 };
 
 enum class SandboxState : std::uint8_t {
@@ -21,8 +22,9 @@ enum class SandboxState : std::uint8_t {
   kNoLandlock,  // the kernel has none: system calls only
 };
 
-// For this thread and all that it starts from now on; cannot be taken back. After it: no sockets,
-// no exec, no ptrace, no mounting, no new files (EPERM or EACCES). Standard streams stay open.
+// For this thread and all that it starts from now on; cannot be taken back. After it: no sockets
+// (or, for a server, none that reaches out: no connect, no datagrams), no exec, no ptrace, no
+// mounting, no new files (EPERM or EACCES). Standard streams stay open.
 Result<SandboxState> enter_sandbox(const SandboxPolicy& policy);
 
 }  // namespace hearth

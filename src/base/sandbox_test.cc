@@ -1,8 +1,10 @@
 // Each check runs in a child process, which is locked in for good.
 #include "base/sandbox.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -63,6 +65,36 @@ int what_is_wrong(const std::string& folder) {
 
 TEST_F(Sandbox, LocksInAndLetsRead) {
   EXPECT_EXIT(_exit(what_is_wrong(folder_)), testing::ExitedWithCode(0), "");
+}
+
+// A server may listen and answer, and cannot reach out by any way.
+int what_is_wrong_listening() {
+  const auto state = enter_sandbox({{}, true});
+  int wrong = state && *state != SandboxState::kNone ? 0 : 1;
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  if (fd < 0 || bind(fd, generic, size) != 0 || listen(fd, 1) != 0) wrong |= 2;
+  if (getsockname(fd, generic, &size) != 0) wrong |= 4;
+  const int out = socket(AF_INET, SOCK_STREAM, 0);
+  if (connect(out, generic, size) != -1 || errno != EPERM) wrong |= 8;
+  if (sendto(out, "x", 1, MSG_FASTOPEN, generic, size) != -1 || errno != EPERM) wrong |= 16;
+  if (socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) != -1 || errno != EPERM) wrong |= 32;
+  iovec data = {&address, 1};
+  msghdr message = {};
+  message.msg_name = &address;
+  message.msg_namelen = size;
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  if (sendmsg(out, &message, MSG_FASTOPEN) != -1 || errno != EPERM) wrong |= 64;
+  return wrong;
+}
+
+TEST_F(Sandbox, AServerListensAndDoesNotReachOut) {
+  EXPECT_EXIT(_exit(what_is_wrong_listening()), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

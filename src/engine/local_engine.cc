@@ -21,8 +21,8 @@ namespace {
 // Pages per group for a cache of about `bytes`, at least one full context and at most what
 // `running_max` full contexts can use.
 Result<std::vector<std::int64_t>> page_counts(const model::Model& model, std::int64_t bytes,
-                                              std::int64_t context, std::int64_t page_tokens,
-                                              std::int64_t running_max) {
+                                              std::int64_t context, std::int64_t running_max) {
+  const std::int64_t page_tokens = model.backend().page_tokens();
   std::int64_t bytes_per_page = 0;  // of all groups together
   for (const auto& group : model.kv_groups()) bytes_per_page += model.backend().page_bytes(group);
   const std::int64_t least = (context + page_tokens - 1) / page_tokens + 1;
@@ -44,11 +44,7 @@ Result<std::unique_ptr<LocalEngine>> LocalEngine::create(std::shared_ptr<const m
       options.context > 0 ? options.context : std::min(model->config().context, kDefaultContextMax);
   const std::int64_t bytes = options.cache_bytes > 0 ? options.cache_bytes : available_memory() / 4;
   std::vector<backend::KvGroupSpec> groups = model->kv_groups();
-  // The page size is the backend's; an empty cache tells it.
-  const std::vector<std::int64_t> none(groups.size(), 0);
-  HEARTH_TRY(const auto empty, model->backend().make_cache(groups, none));
-  HEARTH_TRY(const auto pages,
-             page_counts(*model, bytes, context, empty->page_tokens(), options.running_max));
+  HEARTH_TRY(const auto pages, page_counts(*model, bytes, context, options.running_max));
   HEARTH_TRY(auto cache, model->backend().make_cache(groups, pages));
   auto pool = std::make_unique<KvPool>(std::move(cache), std::move(groups));
   return std::unique_ptr<LocalEngine>(

@@ -22,9 +22,8 @@ Status score(const model::Model& model, std::span<const std::int32_t> tokens, st
       return invalid("invalid_prompt", "token {} is not in the vocabulary of {}", id,
                      model.config().vocab);
 
-  const std::vector<std::int64_t> none(model.kv_groups().size(), 0);
-  HEARTH_TRY(const auto empty, model.backend().make_cache(model.kv_groups(), none));
-  const std::vector<std::int64_t> pages(none.size(), count / empty->page_tokens() + 1);
+  const std::vector<std::int64_t> pages(model.kv_groups().size(),
+                                        count / model.backend().page_tokens() + 1);
   HEARTH_TRY(auto cache, model.backend().make_cache(model.kv_groups(), pages));
   KvPool pool(std::move(cache), model.kv_groups());
   PageTable table = pool.make_table();

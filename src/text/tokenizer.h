@@ -45,6 +45,11 @@ struct TokenizerData {
   bool space_prefix_first_only = false;  // or only at the very start
   std::optional<TokenId> bos, eos, unk, eot;
   std::string chat_template;  // empty: none
+
+  // As the vocabulary writes it, special tokens too; "" for none. The id is in range.
+  std::string text_of(std::optional<TokenId> id) const {
+    return id ? tokens[static_cast<std::size_t>(*id)] : std::string();
+  }
 };
 
 // A stretch of text; only trusted text (a template's own) may turn into control tokens.

@@ -67,6 +67,7 @@ class CpuBackend final : public Backend {
     HEARTH_TRY(auto cache, CpuKvCache::make(groups, pages, kv_type_));
     return std::unique_ptr<KvCache>(std::move(cache));
   }
+  std::int64_t page_tokens() const override { return kernels::kPageTokens; }
   std::int64_t page_bytes(const KvGroupSpec& group) const override {
     return group.layers * kernels::KvLayout{kv_type_, group.kv_heads, group.head_dim}.layer_bytes();
   }
