@@ -23,10 +23,10 @@
 
 namespace hearth::engine {
 
-// A model of tests/data/tiny, or "quantized" (testing/quantized_model.h).
+// A model of tests/data/tiny or of the folder given, or "quantized" (testing/quantized_model.h).
 inline std::shared_ptr<const model::Model> tiny_model(const std::string& name,
                                                       backend::CpuOptions options = {1}) {
-  std::string path = HEARTH_TEST_DATA "/tiny/" + name;
+  std::string path = (std::filesystem::path(HEARTH_TEST_DATA "/tiny") / name).string();
   if (name == "quantized") {
     path =
         (std::filesystem::temp_directory_path() / fmt::format("hearth_{}.gguf", getpid())).string();
