@@ -14,8 +14,9 @@ Result<std::unique_ptr<CpuKvCache>> CpuKvCache::make(std::span<const KvGroupSpec
     group.spec = groups[g];
     group.layout = {type, groups[g].kv_heads, groups[g].head_dim};
     group.pages = pages[g];
-    group.written.assign(static_cast<std::size_t>(pages[g]), false);
+    // First: what is too large is refused here, with an error.
     HEARTH_TRY(group.memory, Mapping::reserve(pages[g] * group.page_bytes(), false));
+    group.written.assign(static_cast<std::size_t>(pages[g]), false);
     cache->groups_.push_back(std::move(group));
   }
   return cache;
