@@ -1,24 +1,19 @@
-"""Drives llama.cpp (or ik_llama.cpp) through its C API; a child process of peers.py.
-
-Reads {"model", "threads", "prefill", "decode", "batch", "repeats"} from standard input, prints one JSON
-document: seconds and token counts of each piece of work, as many as `repeats`.
-"""
+"""Drives llama.cpp (or ik_llama.cpp) through its C API; a child process of peers.py (see peer_job.py)."""
 
 import ctypes
 import importlib
-import json
 import sys
-import time
 
 import numpy as np
+from peer_job import prompt, read_job, report, timed
 
 
 def main() -> None:
-    job = json.load(sys.stdin)
+    job = read_job()
     lib = importlib.import_module(sys.argv[1])
     lib.llama_backend_init()
-    callback = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(lambda *_: None)
-    lib.llama_log_set(callback, None)
+    silent = lib.llama_log_callback(lambda *_: None)
+    lib.llama_log_set(silent, None)
     params = lib.llama_model_default_params()
     params.n_gpu_layers = 0
     load = getattr(lib, "llama_model_load_from_file", None) or lib.llama_load_model_from_file
@@ -26,6 +21,8 @@ def main() -> None:
     if not model:
         raise SystemExit("the model does not load")
     new_context = getattr(lib, "llama_init_from_model", None) or lib.llama_new_context_with_model
+    # Newer ones choose for themselves; where one must say, attention is faster with it on.
+    must_say = not hasattr(lib.llama_context_default_params(), "flash_attn_type")
 
     def context(tokens: int, sequences: int):
         c = lib.llama_context_default_params()
@@ -34,23 +31,23 @@ def main() -> None:
         c.n_ubatch = 512
         c.n_seq_max = sequences
         c.n_threads = c.n_threads_batch = job["threads"]
+        if must_say:
+            c.flash_attn = True
         made = new_context(model, c)
         if not made:
             raise SystemExit("no context")
         return made
 
-    vocab_of = getattr(lib, "llama_model_get_vocab", None)
-    if vocab_of:
-        vocab = lib.llama_vocab_n_tokens(vocab_of(model))
+    if hasattr(lib, "llama_model_get_vocab"):
+        vocab = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model))
     else:
         vocab = lib.llama_n_vocab(model)
-    random = np.random.default_rng(1)
 
     def fill(batch, rows):
         """rows: (token, position, sequence, wants logits)"""
         batch.n_tokens = len(rows)
         for i, (token, position, sequence, logits) in enumerate(rows):
-            batch.token[i] = int(token)
+            batch.token[i] = token
             batch.pos[i] = position
             batch.n_seq_id[i] = 1
             batch.seq_id[i][0] = sequence
@@ -61,50 +58,46 @@ def main() -> None:
             raise SystemExit("llama_decode failed")
 
     def best(ctx, row):
-        pointer = lib.llama_get_logits_ith(ctx, row)
+        pointer = ctypes.cast(lib.llama_get_logits_ith(ctx, row), ctypes.POINTER(ctypes.c_float))
         return int(np.ctypeslib.as_array(pointer, shape=(vocab,)).argmax())
 
     def prefill(tokens):
         ctx = context(tokens + 8, 1)
         batch = lib.llama_batch_init(tokens, 0, 1)
-        ids = random.integers(0, vocab, tokens)
-        fill(batch, [(t, i, 0, i == tokens - 1) for i, t in enumerate(ids)])
-        begin = time.perf_counter()
-        decode(ctx, batch)
-        best(ctx, tokens - 1)
-        took = time.perf_counter() - begin
+        fill(batch, [(t, i, 0, i == tokens - 1) for i, t in enumerate(prompt(tokens))])
+
+        def work():
+            decode(ctx, batch)
+            best(ctx, tokens - 1)
+            return tokens
+
+        took = timed(work)
         lib.llama_batch_free(batch)
         lib.llama_free(ctx)
-        return took, tokens
+        return took
 
     def generate(sequences, tokens):
         ctx = context(sequences * (tokens + 8), sequences)
         batch = lib.llama_batch_init(sequences, 0, 1)
-        current = [int(t) for t in random.integers(0, vocab, sequences)]
-        made = 0
-        begin = 0.0
-        for step in range(tokens + 1):
-            fill(batch, [(current[s], step, s, True) for s in range(sequences)])
+        current = prompt(sequences)
+
+        def step(position):
+            nonlocal current
+            fill(batch, [(current[s], position, s, True) for s in range(sequences)])
             decode(ctx, batch)
             current = [best(ctx, s) for s in range(sequences)]
-            if step == 0:  # the first token of each is not counted, as `hearth bench engine` does
-                begin = time.perf_counter()
-            else:
-                made += sequences
-        took = time.perf_counter() - begin
+            return sequences
+
+        step(0)  # the first token of each is not counted, as `hearth bench engine` does
+        took = timed(lambda: sum(step(1 + i) for i in range(tokens)))
         lib.llama_batch_free(batch)
         lib.llama_free(ctx)
-        return took, made
+        return took
 
     work = {f"prefill {job['prefill']}": lambda: prefill(job["prefill"])}
     for sequences in job["batch"]:
         work[f"decode {sequences}"] = lambda s=sequences: generate(s, job["decode"])
-    out = {}
-    for name, run in work.items():
-        run()  # warms up
-        results = [run() for _ in range(job["repeats"])]
-        out[name] = {"seconds": [r[0] for r in results], "tokens": [r[1] for r in results]}
-    print(json.dumps(out))
+    report("flash attention " + ("on" if must_say else "as it chooses itself"), work, job["repeats"])
 
 
 main()

