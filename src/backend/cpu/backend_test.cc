@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "backend/cpu/cache.h"
 #include "backend/cpu/test_oracle.h"
 #include "backend/machine.h"
 
@@ -148,6 +149,27 @@ TEST(CpuBackend, PagesHoldKeysAndValuesOfAllLayers) {
   EXPECT_EQ(bytes(Precision::kDefault, KvCacheType::kF16), heads * 22 * 2);
   EXPECT_EQ(bytes(Precision::kDefault, KvCacheType::kBF16), heads * 22 * 2);
   EXPECT_EQ(bytes(Precision::kDefault, KvCacheType::kInt8), heads * (22 + 8));
+}
+
+// To the byte, of all layers; the pages before and behind stay as they are.
+TEST(CpuBackend, PagesAreCopiedAndZeroedWhole) {
+  const KvGroupSpec group = {3, 2, 6, 0};
+  const std::int64_t pages = 4;
+  auto cache = CpuKvCache::make({&group, 1}, {&pages, 1}, kernels::KvType::kI8);
+  ASSERT_TRUE(cache);
+  const auto bytes = at((*cache)->page_bytes(0));
+  const auto page = [&](std::int32_t index) { return (*cache)->group(0).page(index); };
+  const auto holds = [&](std::int32_t index, int value) {
+    return std::all_of(page(index), page(index) + bytes,
+                       [value](std::byte b) { return std::to_integer<int>(b) == value; });
+  };
+  for (int p = 0; p < 4; ++p) std::memset(page(p), p + 1, bytes);
+  (*cache)->copy_page(0, 3, 1);
+  for (const auto& [p, value] : {std::pair{0, 1}, {1, 4}, {2, 3}, {3, 4}})
+    EXPECT_TRUE(holds(p, value)) << p;
+  (*cache)->zero_page(0, 1);
+  for (const auto& [p, value] : {std::pair{0, 1}, {1, 0}, {2, 3}, {3, 4}})
+    EXPECT_TRUE(holds(p, value)) << p;
 }
 
 // More than the address space: said, not died of.
