@@ -48,12 +48,15 @@ def unpack_source(python: pathlib.Path, package: str, folder: str) -> str:
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
     source = pathlib.Path(folder) / archive.name.removesuffix(".tar.gz")
-    # The archive lacks the script that writes this file from its template; it only names the build.
+    # The archive lacks this script, which only tells which build it is.
     for template in source.glob("vendor/*/common/build-info.cpp.in"):
-        text = template.read_text()
-        for field, value in (("NUMBER", "0"), ("COMMIT", "pypi"), ("COMPILER", "cc"), ("TARGET", "here")):
-            text = text.replace(f"@BUILD_{field}@", value)
-        template.with_name("build-info.cpp").write_text(text)
+        script = template.parent / "cmake" / "build-info-gen-cpp.cmake"
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(
+            "set(BUILD_NUMBER 0)\nset(BUILD_COMMIT pypi)\nset(BUILD_COMPILER cc)\nset(BUILD_TARGET here)\n"
+            'configure_file("${CMAKE_CURRENT_LIST_DIR}/../build-info.cpp.in"'
+            ' "${CMAKE_CURRENT_LIST_DIR}/../build-info.cpp")\n'
+        )
     return str(source)
 
 

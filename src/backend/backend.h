@@ -126,7 +126,7 @@ class Step {
   // out = x W^T + bias, or out += that
   virtual void linear(Tensor out, Tensor x, const Weight& weight, bool add = false) = 0;
   // out (rows, heads * head_dim) from qkv (rows, (heads + 2 kv_heads) * head_dim): norms, rotation,
-  // storing of keys and values, softmax attention.
+  // storing of keys and values, softmax attention. qkv is used up.
   virtual void attention(Tensor out, Tensor qkv, const AttentionSpec& spec) = 0;
   // out (rows, n) = act(x[:, :n]) * x[:, n:]
   virtual void gated(Tensor out, Tensor x, Activation activation) = 0;
@@ -140,6 +140,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
+  // The loader has checked the shapes: equal columns, biases of their matrix's rows.
   virtual Result<WeightRef> prepare(std::span<const WeightPart> parts) = 0;
   // For embed(); if `head` too, the same matrix can be given to Step::head.
   virtual Result<WeightRef> prepare_embedding(const TensorView& matrix, bool head) = 0;

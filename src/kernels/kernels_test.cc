@@ -300,6 +300,41 @@ TEST_P(PerIsa, ElementwiseAgreesWithTheOracle) {
   }
 }
 
+TEST_P(PerIsa, LogsumexpOfMostlyNothing) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const std::int64_t n : {1, 15, 16, 17, 40, 100}) {
+    for (const std::int64_t at : {std::int64_t{0}, n / 2, n - 1}) {
+      Floats x(static_cast<std::size_t>(n), -infinity);
+      x[static_cast<std::size_t>(at)] = 1.5f;
+      EXPECT_EQ(ops.logsumexp(x.data(), n), 1.5f) << n << " " << at;
+      x[static_cast<std::size_t>(at)] = std::numeric_limits<float>::quiet_NaN();
+      EXPECT_TRUE(std::isnan(ops.logsumexp(x.data(), n))) << n << " " << at;
+    }
+  }
+}
+
+// Groups of activations so small that 127 / max|x| overflows count as zeros; NaN and infinity make
+// every output of their row NaN and leave the codes in range.
+TEST_P(PerIsa, QuantizedRowsAtTheEdges) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const float value : {1e-44f, 1e-37f, 1e-30f, 3e38f, infinity, nan}) {
+    Floats x(kGroup, 0.f);
+    x[5] = value;
+    x[6] = -value / 2;
+    Activations a(1, kGroup);
+    ops.quantize_rows(x.data(), kGroup, 0, 1, a.view);
+    if (std::isfinite(value)) {
+      EXPECT_NEAR(a.scales[0] * static_cast<float>(a.codes[5]), value, 1e-36f + value * 1e-5f);
+    } else {
+      EXPECT_TRUE(std::isnan(a.scales[0]));
+      EXPECT_EQ(a.codes[5], 0);
+    }
+    EXPECT_EQ(a.halves[0], a.codes[5] + a.codes[6]);
+    EXPECT_EQ(a.halves[1], 0);
+  }
+}
+
 TEST_P(PerIsa, ExtremesOfTheActivations) {
   const Floats x = {-1e30f, -200.f, -88.f, -1e-20f, 0.f, 1e-20f, 88.f, 200.f, 1e30f};
   const Floats up(9, 1.f);

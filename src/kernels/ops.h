@@ -11,6 +11,10 @@
 
 namespace hearth::kernels {
 
+// A group of activations whose largest is not above this counts as zeros: 127 / max|x| would
+// overflow.
+inline constexpr float kSmallestScaled = 1e-36f;
+
 // Activations rounded to 8 bits, in groups of 32 columns: x ~ scale * code, |code| <= 127,
 // scale = max|x| / 127. The sums serve weights that have an offset.
 struct QuantizedRows {

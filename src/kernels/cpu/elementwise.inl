@@ -138,7 +138,8 @@ float logsumexp(const float* x, std::int64_t n) {
   double total = 0;
   const Vf shift = set1(largest);
   for (i = 0; i + 16 <= n; i += 16) {
-    const Vf d = sub(load(x + i), shift);
+    // -infinity must not become NaN in with_nan_of; max gives its second operand if one is NaN.
+    const Vf d = max(set1(-1000.f), sub(load(x + i), shift));
     total += static_cast<double>(sum(with_nan_of(exp(d), d)));
   }
   for (; i < n; ++i) total += std::exp(static_cast<double>(x[i] - largest));

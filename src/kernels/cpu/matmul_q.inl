@@ -242,9 +242,12 @@ void quantize_rows(const float* x, std::int64_t ld, std::int64_t m_begin, std::i
       const Vf b = load(row + g * kGroup + 16);
       const float largest = max_lane(max(abs(a), abs(b)));
       const float scale = largest / 127.f;
-      const float inverse = largest > 0.f ? 127.f / largest : 0.f;
-      const Vi qa = round_to_int(mul(a, set1(inverse)));
-      const Vi qb = round_to_int(mul(b, set1(inverse)));
+      // NaN and infinity must not vanish here: they make the scale, and so every output, NaN. Their
+      // codes are zeros: those of NaN would be INT_MIN, whose sums overflow.
+      const bool finite = !any_nan(sub(add(a, b), add(a, b)));
+      const float inverse = largest > kSmallestScaled ? 127.f / largest : 0.f;
+      const Vi qa = finite ? round_to_int(mul(a, set1(inverse))) : zero_i();
+      const Vi qb = finite ? round_to_int(mul(b, set1(inverse))) : zero_i();
       std::int8_t* codes = out.codes + m * out.columns + g * kGroup;
       store_i8(codes, qa);
       store_i8(codes + 16, qb);
@@ -252,8 +255,6 @@ void quantize_rows(const float* x, std::int64_t ld, std::int64_t m_begin, std::i
       const std::int32_t sum_b = sum_i(qb);
       out.half_sums[(m * groups + g) * 2] = sum_a;
       out.half_sums[(m * groups + g) * 2 + 1] = sum_b;
-      // NaN and infinity must not vanish here: they make the scale, and so every output, NaN.
-      const bool finite = !any_nan(sub(add(a, b), add(a, b)));
       out.scales[m * groups + g] = finite ? scale : std::numeric_limits<float>::quiet_NaN();
       out.scaled_sums[m * groups + g] = (finite ? scale : std::numeric_limits<float>::quiet_NaN()) *
                                         static_cast<float>(sum_a + sum_b);

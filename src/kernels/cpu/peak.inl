@@ -29,9 +29,9 @@ double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
   }
   const double per_round = 12 * 64 * 2;
 #endif
-  std::int32_t total = 0;
-  for (const Vi& s : sums) total += sum_i(s);
-  *sink = total;
+  std::uint32_t total = 0;  // may wrap round
+  for (const Vi& s : sums) total += static_cast<std::uint32_t>(sum_i(s));
+  *sink = static_cast<std::int32_t>(total);
   return per_round * static_cast<double>(rounds);
 }
 

@@ -26,7 +26,7 @@ void quantize_rows(const float* x, std::int64_t ld, std::int64_t m_begin, std::i
         largest = std::max(largest, std::fabs(in[k]));
         finite = finite && std::isfinite(in[k]);
       }
-      const float inverse = finite && largest > 0.f ? 127.f / largest : 0.f;
+      const float inverse = finite && largest > kSmallestScaled ? 127.f / largest : 0.f;
       std::int32_t sums[2] = {0, 0};
       for (int k = 0; k < kGroup; ++k) {
         codes[k] =
@@ -300,9 +300,9 @@ double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
 }
 
 void read_loop(const std::byte* p, std::int64_t n, std::int32_t* sink) {
-  std::int64_t total = 0;
+  std::uint64_t total = 0;  // may wrap round
   for (std::int64_t i = 0; i < n; i += 8) {
-    std::int64_t word;
+    std::uint64_t word;
     std::memcpy(&word, p + i, 8);
     total += word;
   }
