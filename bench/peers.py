@@ -28,7 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HERE = ROOT / "bench"
 PEERS = {  # name: (package, what else it needs, driver and its arguments)
     "llama.cpp": ("llama-cpp-python", ["numpy"], ["peer_llama.py", "llama_cpp.llama_cpp"]),
-    "ik_llama.cpp": ("ik-llama-cpp-python", ["numpy"], ["peer_llama.py", "ik_llama_cpp.llama_cpp"]),
+    "ik_llama.cpp": ("ik-llama-cpp-python", ["numpy"], ["peer_llama.py", "ik_llama_cpp._ctypes_api"]),
     "openvino": ("openvino-genai", ["numpy"], ["peer_openvino.py"]),
     "naive": ("transformers", ["torch", "gguf", "accelerate", "fastapi", "uvicorn"], ["peer_naive.py"]),
 }
@@ -104,9 +104,13 @@ def rates(work: dict, job: dict) -> dict:
 
 
 def run_peer(name: str, job: dict) -> tuple[dict, str]:
+    python = python_of(name)
+    driver, *arguments = PEERS[name][2]
+    # One of them does not find its own libraries.
+    libraries = ":".join(map(str, python.parent.parent.glob("lib/python*/site-packages/*/lib")))
     done = subprocess.run(
-        [python_of(name), *(HERE / PEERS[name][2][0],), *PEERS[name][2][1:]],
-        input=json.dumps(job), capture_output=True, text=True,
+        [python, HERE / driver, *arguments], input=json.dumps(job), capture_output=True, text=True,
+        env=os.environ | {"LD_LIBRARY_PATH": libraries},
     )  # fmt: skip
     if done.returncode != 0:
         raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it failed silently")
