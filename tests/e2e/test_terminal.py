@@ -185,11 +185,11 @@ def test_commands(chat):
     terminal.enter("/nonsense")
     assert "/nonsense is no command" in terminal.text()
 
-    plain, (plain_in, _, _, _) = terminal.ask("Who are you?")
+    plain, (plain_in, _, plain_out, _) = terminal.ask("Who are you?")
     terminal.enter("/system You are a pirate captain and end every sentence with: Arr!")
     pirate, (pirate_in, _, _, _) = terminal.ask("Who are you?")
     assert pirate != plain
-    assert pirate_in != plain_in
+    assert plain_in != pirate_in < plain_in + plain_out  # the first turn is forgotten
 
     terminal.type("/exit\r")
     assert terminal.end() == 0
