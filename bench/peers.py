@@ -228,7 +228,7 @@ def main() -> None:
 
     measured: dict[str, list[dict]] = {name: [] for name in ["hearth", *versions]}
     settings = {}
-    machine = {}
+    machine = {"int8_tops": 0.0}
     for number in range(options.rounds):
         order = list(measured)
         shift = number % len(order)
@@ -237,7 +237,8 @@ def main() -> None:
                 continue
             begin = time.monotonic()
             if name == "hearth":
-                result, machine = run_hearth(options.binary, job)
+                result, seen = run_hearth(options.binary, job)
+                machine = max(machine, seen, key=lambda m: m["int8_tops"])  # the least disturbed
                 measured[name].append(result)
             else:
                 try:

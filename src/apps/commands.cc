@@ -14,10 +14,11 @@ void report(const Error& error) {
   exit_status() = 1;
 }
 
-void print(std::string_view text) {
+bool print(std::string_view text) {
   const bool written =
       std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (!written) report({ErrorKind::kIo, "output", "cannot write to standard output"});
+  return written;
 }
 
 }  // namespace hearth::apps

@@ -19,8 +19,9 @@ int& exit_status();
 // Prints "hearth: <message>" to standard error and makes the exit status 1.
 void report(const Error& error);
 
-// To standard output, where results go; flushed. A closed pipe or full disk makes the status 1.
-void print(std::string_view text);
+// To standard output, where results go; flushed. False: a closed pipe or full disk, which has been
+// reported.
+bool print(std::string_view text);
 
 void add_pull(CLI::App& root);  // hearth pull NAME|URL
 void add_list(CLI::App& root);  // hearth list

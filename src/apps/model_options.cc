@@ -1,11 +1,13 @@
 #include "apps/model_options.h"
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "apps/commands.h"
@@ -27,9 +29,11 @@ class Mailbox final : public engine::EventSink {
     }
     ready_.notify_one();
   }
-  engine::Event next() {
+  // None after a moment without one.
+  std::optional<engine::Event> next() {
     std::unique_lock lock(mutex_);
-    ready_.wait(lock, [this] { return !events_.empty(); });
+    if (!ready_.wait_for(lock, std::chrono::milliseconds(50), [this] { return !events_.empty(); }))
+      return std::nullopt;
     engine::Event event = std::move(events_.front());
     events_.pop_front();
     return event;
@@ -60,7 +64,9 @@ void add_model_options(CLI::App& command, ModelOptions& options, bool positional
         ->required();
   command.add_option("--threads", options.threads, "Compute threads; 0: all cores at hand")
       ->check(CLI::Range(0, 1024));
-  command.add_option("--precision", options.precision, "default, or f32: exact and slow")
+  command
+      .add_option("--precision", options.precision,
+                  "default, or f32: exact and slow, cache included")
       ->check(CLI::IsMember({"default", "f32"}));
   command.add_option("--ctx", options.context, "Tokens of context; 0: the model's, at most 8192")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 24));
@@ -179,17 +185,25 @@ void finish_command(const Status& status) {
 }
 
 Status generate_and_wait(engine::Engine& engine, engine::GenerateRequest request,
-                         const std::function<void(const engine::Event&)>& on_event) {
+                         const std::function<void(const engine::Event&)>& on_event,
+                         const std::function<bool()>& stop) {
   const auto mailbox = std::make_shared<Mailbox>();
+  const engine::RequestId id = request.id;
   std::int32_t open = request.choices;
+  bool stopped = false;
   HEARTH_TRY_VOID(engine.submit(std::move(request), mailbox));
   std::optional<Error> error;
   while (open > 0) {
-    const engine::Event event = mailbox->next();
-    on_event(event);
-    if (!event.finish) continue;
-    --open;
-    if (event.error) error = event.error;
+    const std::optional<engine::Event> event = mailbox->next();
+    if (event) {
+      on_event(*event);
+      if (event->finish) --open;
+      if (event->error) error = event->error;
+    }
+    if (!stopped && stop && stop()) {
+      engine.cancel(id);
+      stopped = true;
+    }
   }
   if (error) return tl::unexpected<Error>(*error);
   return {};

@@ -59,7 +59,9 @@ Result<std::vector<std::int32_t>> read_tokens(const std::string& path);
 void finish_command(const Status& status);
 
 // Sends one request and blocks until its end; on_event sees every event, on the calling thread.
+// `stop`, when given, is asked after each event and many times a second; true cancels the request.
 Status generate_and_wait(engine::Engine& engine, engine::GenerateRequest request,
-                         const std::function<void(const engine::Event&)>& on_event);
+                         const std::function<void(const engine::Event&)>& on_event,
+                         const std::function<bool()>& stop = {});
 
 }  // namespace hearth::apps

@@ -1,5 +1,6 @@
 // hearth synth: a GGUF file with random weights in a real model's shape, for measuring.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -128,16 +129,10 @@ Status write_tensor(GgufWriter& writer, const Planned& t, std::uint64_t seed, Th
 }
 
 Status synth(const Options& options) {
-  const Shape* shape = nullptr;
-  std::string known;
-  for (const Shape& s : kShapes) {
-    if (options.shape == s.name) shape = &s;
-    known += (known.empty() ? "" : ", ") + std::string(s.name);
-  }
-  if (!shape)
-    return invalid("unknown_shape", "shape {} is not known; there are {}", options.shape, known);
+  const auto* shape = std::find_if(std::begin(kShapes), std::end(kShapes),
+                                   [&](const Shape& s) { return options.shape == s.name; });
   const auto type = dtype_from_name(options.type);
-  if (!type) return invalid("unknown_type", "type {} is not known", options.type);
+  HEARTH_CHECK(shape != std::end(kShapes) && type);  // the command line has seen to it
 
   GgufWriter writer;
   const std::string a = std::string(shape->architecture) + ".";
@@ -175,8 +170,15 @@ void add_synth(CLI::App& root) {
   auto options = std::make_shared<Options>();
   CLI::App* command = root.add_subcommand("synth", "Random weights in a real model's shape");
   command->add_option("OUT", options->out, "The GGUF file to write")->required();
-  command->add_option("--shape", options->shape, "Whose shape, e.g. llama-3.2-1b")->required();
-  command->add_option("--type", options->type, "Kind of the matrices: f16, q4_0, q4_k, ...");
+  std::vector<std::string> shapes;
+  for (const Shape& s : kShapes) shapes.emplace_back(s.name);
+  command->add_option("--shape", options->shape, "Whose shape")
+      ->required()
+      ->check(CLI::IsMember(shapes));
+  command->add_option("--type", options->type, "Kind of the matrices: f16, q4_0, q4_k, ...")
+      ->check([](const std::string& type) {
+        return dtype_from_name(type) ? std::string() : type + " is no kind of tensor";
+      });
   command->add_option("--seed", options->seed, "The same seed gives the same file");
   command->callback([options] { finish_command(synth(*options)); });
 }

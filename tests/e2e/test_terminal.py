@@ -326,7 +326,6 @@ def half_a_line(chat):
     return terminal
 
 
-@pytest.mark.xfail(strict=True, reason="the sandbox refuses the signal that line editing passes on")
 def test_interrupt_at_the_prompt_empties_the_line(chat):
     terminal = half_a_line(chat)
     terminal.type("\x03")
@@ -334,7 +333,6 @@ def test_interrupt_at_the_prompt_empties_the_line(chat):
     assert terminal.process.poll() is None
 
 
-@pytest.mark.xfail(strict=True, reason="the sandbox refuses the signal that line editing passes on")
 def test_suspend_at_the_prompt(hearth, model):
     terminal = Terminal(["bash", "--norc", "-i"])
     try:
@@ -352,7 +350,6 @@ def test_suspend_at_the_prompt(hearth, model):
         terminal.close()
 
 
-@pytest.mark.xfail(strict=True, reason="the sandbox refuses the signal that line editing passes on")
 def test_termination_at_the_prompt(chat):
     terminal = half_a_line(chat)
     terminal.process.send_signal(signal.SIGTERM)
@@ -360,7 +357,6 @@ def test_termination_at_the_prompt(chat):
     assert termios.tcgetattr(terminal.slave) == terminal.settings
 
 
-@pytest.mark.xfail(strict=True, reason="line editing knows ASCII only: no locale is set")
 def test_other_alphabets(chat):
     terminal = chat("--max-tokens", "8")
     terminal.type("Où est Zürich? 北京")
@@ -372,7 +368,6 @@ def test_other_alphabets(chat):
     )
 
 
-@pytest.mark.xfail(strict=True, reason="an interrupt is seen with the next token only")
 def test_interrupt_before_the_first_word(chat):
     # Some seconds of reading, in steps of milliseconds.
     terminal = chat("--system", "word " * 6000, "--max-batch-tokens", "64", "--threads", "1")
@@ -384,7 +379,6 @@ def test_interrupt_before_the_first_word(chat):
     terminal.wait(lambda: terminal.raw.count(PROMPT.encode()) > prompts, "the prompt", 1)
 
 
-@pytest.mark.xfail(strict=True, reason="generates on, with a message per token")
 def test_closed_output_ends_the_answer(hearth, model):
     process = subprocess.Popen(
         [hearth, "run", model, STORY, "--temperature", "0",
