@@ -14,10 +14,10 @@ import datetime
 import json
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import urllib.request
@@ -45,8 +45,7 @@ def unpack_source(python: pathlib.Path, package: str, folder: str) -> str:
         [python, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", package, "-d", folder, package], check=True
     )
     archive = next(pathlib.Path(folder).glob("*.tar.gz"))
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+    shutil.unpack_archive(archive, folder)
     source = pathlib.Path(folder) / archive.name.removesuffix(".tar.gz")
     # The archive lacks this script, which only tells which build it is.
     for template in source.glob("vendor/*/common/build-info.cpp.in"):
