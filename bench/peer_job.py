@@ -28,11 +28,15 @@ def timed(work) -> tuple[float, int]:
     return time.perf_counter() - begin, tokens
 
 
-def report(settings: str, work: dict, repeats: int) -> None:
-    """work: {name: function that returns (seconds, tokens)}; each is run once more, first, to warm up."""
+def report(settings: str, work: dict, repeats: int, once: tuple[str, ...] = ()) -> None:
+    """work: {name: function that returns (seconds, tokens)}; each is run once more, first, to warm up.
+
+    Those in `once` take minutes: they run a single time, when the work before has warmed up everything.
+    """
     out = {}
     for name, run in work.items():
-        run()
-        results = [run() for _ in range(repeats)]
+        if name not in once:
+            run()
+        results = [run() for _ in range(1 if name in once else repeats)]
         out[name] = {"seconds": [r[0] for r in results], "tokens": [r[1] for r in results]}
     json.dump({"settings": settings, "work": out}, sys.stdout)

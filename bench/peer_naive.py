@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 from peer_job import prompt, read_job, report, timed
 
@@ -24,7 +25,7 @@ def main() -> None:
         def ask(prompt_size, tokens):
             body = json.dumps({"ids": prompt(prompt_size), "max_tokens": tokens}).encode()
             request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-            with urllib.request.urlopen(request, timeout=600) as answer:
+            with urllib.request.urlopen(request, timeout=3600) as answer:
                 return len(json.load(answer)["ids"])
 
         def prefill(tokens):
@@ -38,15 +39,23 @@ def main() -> None:
             took, made = timed(lambda: ask(1, tokens + 1))
             return took - first, made - first_made
 
+        def clients(sequences, tokens):
+            with ThreadPoolExecutor(sequences) as pool:
+                return timed(lambda: sum(pool.map(lambda _: ask(1, tokens), range(sequences))))
+
         prompt_size, answer_size = job["answer"]
+        # Each waits for its turn, so that this takes as many times as long as for one.
+        many = {f"decode {b}": lambda b=b: clients(b, job["decode"]) for b in job["batch"] if b > 1}
         report(
             "float32, one request at a time",
             {
                 f"prefill {job['prefill']}": lambda: prefill(job["prefill"]),
                 "decode 1": lambda: generate(job["decode"]),
                 f"answer {prompt_size}+{answer_size}": lambda: timed(lambda: ask(prompt_size, answer_size)),
-            },
+            }
+            | many,
             job["repeats"],
+            once=tuple(many),
         )
     finally:
         server.terminate()

@@ -32,6 +32,7 @@ PEERS = {  # name: (package, what else it needs, driver and its arguments)
     "openvino": ("openvino-genai", ["numpy"], ["peer_openvino.py"]),
     "naive": ("transformers", ["torch", "gguf", "accelerate", "fastapi", "uvicorn"], ["peer_naive.py"]),
 }
+PATIENCE_S = 3600  # for all the work of a peer in a round
 FROM_SOURCE = ("llama-cpp-python", "ik-llama-cpp-python")
 
 
@@ -75,8 +76,8 @@ def install(name: str) -> str:
                 subprocess.run([*pip, unpack_source(python, package, folder), *others], check=True)
         elif package in FROM_SOURCE:
             subprocess.run([*pip, "--no-binary", package, package, *others], check=True)
-        else:
-            subprocess.run([*pip, package, *others], check=True)
+        else:  # without pip's cache: PyTorch and its libraries would stay there, some gigabytes
+            subprocess.run([*pip, "--no-cache-dir", package, *others], check=True)
         shown = subprocess.run(show, capture_output=True, text=True, check=True)
     return next(line.split()[1] for line in shown.stdout.splitlines() if line.startswith("Version:"))
 
@@ -107,10 +108,13 @@ def run_peer(name: str, job: dict) -> tuple[dict, str]:
     driver, *arguments = PEERS[name][2]
     # One of them does not find its own libraries.
     libraries = ":".join(map(str, python.parent.parent.glob("lib/python*/site-packages/*/lib")))
-    done = subprocess.run(
-        [python, HERE / driver, *arguments], input=json.dumps(job), capture_output=True, text=True,
-        env=os.environ | {"LD_LIBRARY_PATH": libraries},
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [python, HERE / driver, *arguments], input=json.dumps(job), capture_output=True, text=True,
+            env=os.environ | {"LD_LIBRARY_PATH": libraries}, timeout=PATIENCE_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"not done after {PATIENCE_S} s") from None
     if done.returncode != 0:
         raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it failed silently")
     result = json.loads(done.stdout[done.stdout.index('{"settings"') :])
@@ -193,9 +197,15 @@ def default_model(binary: str) -> str:
 def write_section(title: str, section: str) -> None:
     """Into docs/benchmarks.md, in the place of an older one of the same title."""
     path = ROOT / "docs" / "benchmarks.md"
-    parts = path.read_text(encoding="utf-8").split("\n### ")
-    kept = [part for part in parts[1:] if not part.startswith(title)]
-    path.write_text("\n### ".join([parts[0], *kept, section.removeprefix("### ")]), encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
+    start = text.find(f"\n### {title}\n") + 1
+    if start:  # up to the next heading
+        end = text.find("\n#", start)
+        after = text[end:] if end != -1 else ""
+        text = text[:start] + section + after
+    else:
+        text = f"{text.rstrip()}\n\n{section}"
+    path.write_text(text, encoding="utf-8")
 
 
 def main() -> None:

@@ -70,6 +70,8 @@ struct App::Impl {
   void generate(const Call& call);
   void complete(const Call& call);
   void chat(const Call& call);
+  void tokenize(const Call& call);
+  void detokenize(const Call& call);
 
   const ServedModel* find(const std::string& name) const;
   // Null, and the call is answered, if there is no such model.
@@ -106,6 +108,9 @@ void App::Impl::add_routes() {
              on_pool(&Impl::complete));
   routes.add("POST", "/v1/chat/completions", Permission::kUseModels, kJsonBodyMax,
              on_pool(&Impl::chat));
+  routes.add("POST", "/tokenize", Permission::kUseModels, kJsonBodyMax, on_pool(&Impl::tokenize));
+  routes.add("POST", "/detokenize", Permission::kUseModels, kJsonBodyMax,
+             on_pool(&Impl::detokenize));
 }
 
 std::function<void(Call)> App::Impl::on_pool(void (Impl::*work)(const Call&)) {
@@ -191,6 +196,36 @@ void App::Impl::chat(const Call& call) {
   const ServedModel* model = find_or_refuse(call, parsed->params.model);
   if (model == nullptr) return;
   start(call, AnswerKind::kChat, *model, parsed->params, encode_chat(*model, parsed->messages));
+}
+
+// The ids that /generate (for `prompt`) or the chat route (for `messages`) would compute.
+void App::Impl::tokenize(const Call& call) {
+  const auto document = read_document(call.request, false);
+  if (!document) return refuse(call, document.error().error, document.error().param);
+  const auto parsed = parse_tokenize(*document);
+  if (!parsed) return refuse(call, parsed.error().error, parsed.error().param);
+  const ServedModel* model = find_or_refuse(call, parsed->model);
+  if (model == nullptr) return;
+  const auto tokens = parsed->messages.is_null() ? encode_prompt(*model, parsed->prompt)
+                                                 : encode_chat(*model, parsed->messages);
+  if (!tokens) return refuse(call, tokens.error());
+  net::Responder responder = call.responder;
+  responder.send(json_response(200, {{"count", tokens->size()},
+                                     {"max_model_len", model->engine->limits().context},
+                                     {"tokens", *tokens}}));
+}
+
+void App::Impl::detokenize(const Call& call) {
+  const auto document = read_document(call.request, false);
+  if (!document) return refuse(call, document.error().error, document.error().param);
+  const auto parsed = parse_detokenize(*document);
+  if (!parsed) return refuse(call, parsed.error().error, parsed.error().param);
+  const ServedModel* model = find_or_refuse(call, parsed->model);
+  if (model == nullptr) return;
+  const auto text = decode(*model, parsed->tokens);
+  if (!text) return refuse(call, text.error(), "tokens");
+  net::Responder responder = call.responder;
+  responder.send(json_response(200, {{"prompt", *text}}));
 }
 
 void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& model,

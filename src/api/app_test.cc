@@ -57,6 +57,41 @@ TEST(App, EveryRouteKeepsItsPermission) {
   EXPECT_FALSE(called);
 }
 
+std::vector<engine::TokenId> bytes_and_bos(std::string_view text) {
+  std::vector<engine::TokenId> ids = bytes_of(text);
+  ids.insert(ids.begin(), *ByteTokenizer().data().bos);
+  return ids;
+}
+
+TEST(Tokenize, GivesWhatWouldBeComputedAndBack) {
+  Service service;
+  const Json plain = service.post("/tokenize", R"({"prompt":"Zürich"})");
+  EXPECT_EQ(plain["tokens"].get<std::vector<engine::TokenId>>(), bytes_and_bos("Zürich"));
+  EXPECT_EQ(plain["count"], 8);
+  EXPECT_GT(plain["max_model_len"], 0);
+  const Json chat = service.post(
+      "/tokenize", R"({"messages":[{"role":"user","content":"hi"}],"model":"default"})");
+  const Json back = service.post("/detokenize", Json{{"tokens", chat["tokens"]}}.dump());
+  EXPECT_NE(back["prompt"].get<std::string>().find("user\nhi"), std::string::npos);
+  EXPECT_EQ(service.post("/detokenize", R"({"tokens":[90,195,188]})")["prompt"], "Zü");
+  // Half a code point at the end is told as one that cannot be read.
+  EXPECT_EQ(service.post("/detokenize", R"({"tokens":[90,195]})")["prompt"], "Z\uFFFD");
+  EXPECT_EQ(service.post("/detokenize", R"({"tokens":[]})")["prompt"], "");
+}
+
+TEST(Tokenize, Refusals) {
+  Service service;
+  EXPECT_EQ(service.refusal("/tokenize", R"({"model":"default"})"), "400 missing_field");
+  EXPECT_EQ(service.refusal("/tokenize", R"({"prompt":"x","add":1})"), "400 unknown_field");
+  EXPECT_EQ(service.refusal("/tokenize", R"({"prompt":"x","messages":[]})").substr(0, 4), "400 ");
+  EXPECT_EQ(service.refusal("/tokenize", R"({"prompt":"x","model":"bare"})"), "400 no_tokenizer");
+  EXPECT_EQ(service.refusal("/tokenize", R"({"prompt":"x","model":"nope"})"),
+            "404 model_not_found");
+  EXPECT_EQ(service.refusal("/detokenize", R"({"tokens":[-1]})"), "400 invalid_type");
+  EXPECT_EQ(service.refusal("/detokenize", R"({"tokens":"x"})"), "400 invalid_type");
+  EXPECT_EQ(service.refusal("/detokenize", R"({"tokens":[2147483647]})"), "400 invalid_prompt");
+}
+
 TEST(Generate, AnswersWithTextUsageAndTimings) {
   Service service(says("hello"));
   const Json answer = service.post("/generate", R"({"prompt":"hi","max_tokens":50})");

@@ -169,6 +169,20 @@ Parsed<T> finish(Fields& fields, T call) {
   return call;
 }
 
+// None if an element is no token id.
+std::optional<std::vector<engine::TokenId>> token_ids(const OrderedJson& array) {
+  std::vector<engine::TokenId> ids;
+  ids.reserve(array.size());
+  for (const OrderedJson& element : array) {
+    if (!element.is_number_unsigned() ||
+        element.get<std::uint64_t>() > std::numeric_limits<engine::TokenId>::max()) {
+      return std::nullopt;
+    }
+    ids.push_back(element.get<engine::TokenId>());
+  }
+  return ids;
+}
+
 void read_prompt(Fields& fields, CompletionCall& call) {
   fields.require("prompt");
   const OrderedJson* value = fields.take("prompt");
@@ -190,17 +204,12 @@ void read_prompt(Fields& fields, CompletionCall& call) {
   if (!value->front().is_number()) {
     return wrong(ErrorKind::kUnsupported, "unsupported_field", "only one prompt per request");
   }
-  std::vector<engine::TokenId> ids;
-  ids.reserve(value->size());
-  for (const OrderedJson& element : *value) {
-    if (!element.is_number_unsigned() ||
-        element.get<std::uint64_t>() > std::numeric_limits<engine::TokenId>::max()) {
-      return wrong(ErrorKind::kInvalid, "invalid_prompt",
-                   "prompt has an element that is no token id");
-    }
-    ids.push_back(element.get<engine::TokenId>());
+  auto ids = token_ids(*value);
+  if (!ids) {
+    return wrong(ErrorKind::kInvalid, "invalid_prompt",
+                 "prompt has an element that is no token id");
   }
-  call.prompt = std::move(ids);
+  call.prompt = *std::move(ids);
 }
 
 // A string, null, or a list of text parts, which are joined by newlines.
@@ -399,6 +408,40 @@ Parsed<ChatCall> parse_chat(const Document& document) {
     call.params.sampling.top_logprobs = static_cast<std::int32_t>(std::max<std::int64_t>(0, top));
   read_neutral_chat_fields(fields);
   return finish(fields, std::move(call));
+}
+
+Parsed<TokenizeCall> parse_tokenize(const Document& document) {
+  TokenizeCall call;
+  Fields fields(document.object);
+  fields.text("model", call.model);
+  if (document.object.contains("messages")) {
+    read_messages(fields, call.messages);
+  } else {
+    fields.require("prompt");
+    fields.text("prompt", call.prompt);
+  }
+  fields.finish();
+  if (fields.error()) return tl::unexpected(*fields.error());
+  return call;
+}
+
+Parsed<DetokenizeCall> parse_detokenize(const Document& document) {
+  DetokenizeCall call;
+  Fields fields(document.object);
+  fields.text("model", call.model);
+  fields.require("tokens");
+  if (const OrderedJson* value = fields.take("tokens")) {
+    auto ids = value->is_array() ? token_ids(*value) : std::nullopt;
+    if (ids) {
+      call.tokens = *std::move(ids);
+    } else {
+      fields.fail(ErrorKind::kInvalid, "invalid_type", "tokens",
+                  "tokens must be a list of token ids");
+    }
+  }
+  fields.finish();
+  if (fields.error()) return tl::unexpected(*fields.error());
+  return call;
 }
 
 }  // namespace hearth::api

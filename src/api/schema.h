@@ -52,6 +52,17 @@ struct ChatCall {
   OrderedJson messages;  // checked: objects with `role` and string `content`; perhaps `name`
 };
 
+struct TokenizeCall {
+  std::string model;
+  std::string prompt;
+  OrderedJson messages;  // an array where the template is to make the prompt; else null
+};
+
+struct DetokenizeCall {
+  std::string model;
+  std::vector<engine::TokenId> tokens;
+};
+
 template <class T>
 using Parsed = tl::expected<T, ApiError>;
 
@@ -66,5 +77,7 @@ Parsed<Document> read_document(const net::HttpRequest& request, bool query_allow
 Parsed<GenerateCall> parse_generate(const Document& document);
 Parsed<CompletionCall> parse_completion(const Document& document);
 Parsed<ChatCall> parse_chat(const Document& document);
+Parsed<TokenizeCall> parse_tokenize(const Document& document);
+Parsed<DetokenizeCall> parse_detokenize(const Document& document);
 
 }  // namespace hearth::api

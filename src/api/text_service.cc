@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "text/detokenizer.h"
+
 namespace hearth::api {
 namespace {
 
@@ -83,6 +85,18 @@ Result<std::vector<engine::TokenId>> encode_chat(const ServedModel& model,
   const bool mentions =
       model.tokenizer->data().chat_template.find("bos_token") != std::string::npos;
   return model.tokenizer->encode(pieces, !has_bos && !mentions);
+}
+
+Result<std::string> decode(const ServedModel& model, const std::vector<engine::TokenId>& tokens) {
+  HEARTH_TRY_VOID(require_tokenizer(model));
+  const auto vocab = static_cast<engine::TokenId>(model.tokenizer->data().tokens.size());
+  text::Detokenizer detokenizer(model.tokenizer);
+  std::string out;
+  for (const engine::TokenId id : tokens) {
+    if (id < 0 || id >= vocab) return invalid("invalid_prompt", "a token id is out of range");
+    out += detokenizer.push(id);
+  }
+  return out + detokenizer.finish();
 }
 
 }  // namespace hearth::api

@@ -20,6 +20,10 @@ Result<std::vector<engine::TokenId>> encode_prompt(const ServedModel& model,
 Result<std::vector<engine::TokenId>> encode_chat(const ServedModel& model,
                                                  const OrderedJson& messages);
 
+// The text of these ids, control tokens left out; always valid UTF-8. Ids outside the vocabulary
+// are refused ("invalid_prompt").
+Result<std::string> decode(const ServedModel& model, const std::vector<engine::TokenId>& tokens);
+
 // "context_length_exceeded" unless the prompt leaves room for a token.
 Status check_prompt_length(const ServedModel& model, std::size_t tokens);
 
