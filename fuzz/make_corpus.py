@@ -114,3 +114,35 @@ write("json", "nested", "[" * 64 + "]" * 64)
 write("json", "duplicate", '{"a":1,"a":2}')
 write("json", "lone", r'["\ud800"]')
 write("json", "bytes", b'["\xff\xc0\x80\xed\xa0\x80\0"]')
+
+messages = [{"role": "system", "content": "brief"}, {"role": "user", "content": [{"type": "text", "text": "hi"}]}]
+common = {"max_tokens": 5, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "min_p": 0.1, "seed": 7,
+          "stop": ["\n", "END"], "logit_bias": {"5": -100, "6": 1.5}, "ignore_eos": True, "stream": True,
+          "repetition_penalty": 1.1, "presence_penalty": 0.2, "frequency_penalty": -0.3}
+openai = common | {"n": 2, "stream_options": {"include_usage": True}, "user": "u"}
+write("request", "generate", json.dumps(common | {"prompt": "Zürich", "model": "default"}))
+write("request", "completion", json.dumps(openai | {"prompt": [1, 2, 3], "logprobs": 5, "best_of": 2}))
+write("request", "chat", json.dumps(openai | {"messages": messages, "logprobs": True, "top_logprobs": 4,
+                                              "max_completion_tokens": 9, "tools": [], "tool_choice": "none"}))
+write("request", "tokenize", json.dumps({"messages": messages}))
+write("request", "detokenize", json.dumps({"tokens": [0, 5, 2147483647]}))
+write("request", "template", json.dumps({"prompt": "x", "extra": {"chat_template": "{{ x }}"}}))
+write("request", "wrong", json.dumps({"prompt": 1, "max_tokens": -1, "temperature": "hot", "stop": [1]}))
+
+write("sse", "lines", "one\ntwo\r\nthree\rfour\n\n")
+write("sse", "fields", "data: x\n\nevent: y\nid: 1\nretry: 0\n:")
+write("sse", "ends", "\r\r\n\n\r")
+
+post = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+write("http", "get", "GET /v1/models?a=b%20c HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+write("http", "post", post + "Content-Length: 2\r\n\r\n{}")
+write("http", "chunked", post + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+write("http", "pipelined", "GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
+write("http", "cl_te", post + "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+write("http", "two_lengths", post + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}")
+write("http", "gzip", post + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n")
+write("http", "expect", post + "Expect: 100-continue\r\nContent-Length: 1\r\n\r\n{")
+write("http", "old", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+write("http", "escapes", "GET /%2e%2e/%00/%ff/..;/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+write("http", "absolute", "GET http://evil.example/x HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\r\n")
+write("http", "headers", "GET / HTTP/1.1\r\nHost: localhost\r\n" + "X: y\r\n" * 120 + "\r\n")
