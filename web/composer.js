@@ -35,8 +35,9 @@ export class Composer {
     this.#fit();
   }
 
+  // Not where that opens a keyboard on the screen, over what the reader wants to see.
   focus() {
-    this.field.focus({ preventScroll: true });
+    if (matchMedia("(hover: hover)").matches) this.field.focus({ preventScroll: true });
   }
 
   busy(is) {

@@ -5,6 +5,7 @@ import { Composer } from "./composer.js";
 import { confirmed, settingsDialog } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { currentLanguage, pickLanguage, setLanguage, t } from "./i18n.js";
+import { failureWords } from "./failure.js";
 import { placeIcons } from "./icons.js";
 import { MessageList, examples } from "./messages.js";
 import { ModelMenu } from "./models.js";
@@ -81,7 +82,8 @@ function settled(run) {
   if (run.conversation !== chat.current) return;
   messages.settle(run);
   composer.busy(false);
-  if (!run.message.failure) say(t(run.message.stopped ? "stopped" : "answered"));
+  const { failure, stopped } = run.message;
+  say(failure ? failureWords(failure).headline : t(stopped ? "stopped" : "answered"));
 }
 
 function download(id) {
@@ -127,7 +129,7 @@ settingsDialog({
 
 byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
-  composer.focus();
+  byId("question").focus();
 });
 byId("new-chat").addEventListener("click", startNew);
 

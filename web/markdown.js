@@ -18,10 +18,11 @@ export function normalise(text) {
     .replace(/^( *)(\t+)/gm, (all, spaces, tabs) => spaces + "    ".repeat(tabs.length));
 }
 
-// Top-level tokens. Nesting without end exhausts the lexer's stack: such text is shown as it is.
+// Top-level tokens of normalised text; the last one's `raw` may have a line end too many, as the
+// lexer takes a fence that is still open for one only at a line's end. Nesting without end exhausts the lexer's stack: such text is shown as it is.
 export function lex(text) {
   try {
-    return new globalThis.marked.Lexer(LEXER).lex(text);
+    return new globalThis.marked.Lexer(LEXER).lex(text.endsWith("\n") ? text : `${text}\n`);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     return [{ type: "html", raw: text, text }];

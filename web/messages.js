@@ -118,7 +118,7 @@ export class MessageList {
       if (seconds > 0) setTimeout(tick, 250);
     };
     tick();
-    return el("div", { class: "failure", role: "alert" },
+    return el("div", { class: "failure" },
               el("p", { class: "headline" }, headline),
               detail === "" ? null : el("p", { class: "quiet" }, detail), button);
   }

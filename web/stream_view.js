@@ -73,7 +73,8 @@ export class StreamView {
     if (tokens.some((token) => token.type === "def")) this.#definitions = true;
     const last = tokens.findLastIndex((token) => token.type !== "space");
     if (last < 0) return;
-    const decided = tokens[last].raw.length >= DECIDED || tokens[last].raw.includes("\n");
+    const decided = tokens[last].raw.trimEnd().length >= DECIDED ||
+                    tokens[last].raw.trimEnd().includes("\n");
     const open = last > 0 && decided ? last : 0;
     if (open > 0) {
       this.#code = null;
