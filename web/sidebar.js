@@ -65,7 +65,10 @@ export class Sidebar {
     };
     field.addEventListener("keydown", (event) => {
       if (event.isComposing) return;
-      if (event.key === "Enter") close(true);
+      if (event.key === "Enter") {
+        event.preventDefault();  // or it would press the button that gets the focus
+        close(true);
+      }
       if (event.key === "Escape") {
         event.stopPropagation();
         close(false);

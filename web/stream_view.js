@@ -5,8 +5,9 @@
 import { block, blocks, lex, normalise } from "./markdown.js";
 import { el } from "./dom.js";
 
-// A new block that is this long, or has a second line, cannot turn into more of the block before.
-const DECIDED = 24;
+// A new block that is this long, or has a second line, cannot turn into more of the block before:
+// "12" may become "12. item" of the list above it, but a number there has at most nine digits.
+const DECIDED = 12;
 const LOAD = 4;  // rendering may take one part in this many of the time
 
 export class StreamView {
@@ -70,12 +71,13 @@ export class StreamView {
   #render() {
     this.#pending = normalise(this.#pending);
     const tokens = lex(this.#pending);
-    if (tokens.some((token) => token.type === "def")) this.#definitions = true;
+    // The lexer makes no tokens of definitions: from the first on, everything waits for the end.
+    if (Object.keys(tokens.links ?? {}).length > 0) this.#definitions = true;
     const last = tokens.findLastIndex((token) => token.type !== "space");
     if (last < 0) return;
     const decided = tokens[last].raw.trimEnd().length >= DECIDED ||
                     tokens[last].raw.trimEnd().includes("\n");
-    const open = last > 0 && decided ? last : 0;
+    const open = last > 0 && decided && !this.#definitions ? last : 0;
     if (open > 0) {
       this.#code = null;
       const finished = tokens.slice(0, open);
