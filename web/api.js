@@ -19,14 +19,15 @@ export async function listModels() {
   }
   if (!response.ok) throw await failureOf(response);
   const document = await response.json().catch(() => ({}));
-  if (!Array.isArray(document.data)) throw new ApiFailure("format");
-  return document.data.map((model) => model.id).filter((id) => typeof id === "string");
+  if (!Array.isArray(document?.data)) throw new ApiFailure("format");
+  return document.data.map((model) => model?.id).filter((id) => typeof id === "string");
 }
 
 // Yields {text} for each piece and at the end {finish_reason, usage}. Ends with an AbortError when
 // the signal says so, with an ApiFailure when anything else goes wrong.
 export async function* streamChat(request, signal) {
-  const body = JSON.stringify({ ...request, stream: true, stream_options: { include_usage: true } });
+  const options = { stream: true, stream_options: { include_usage: true } };
+  const body = JSON.stringify({ ...request, ...options });
   let response;
   try {
     response = await fetch("/v1/chat/completions", {

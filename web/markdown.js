@@ -19,7 +19,8 @@ export function normalise(text) {
 }
 
 // Top-level tokens of normalised text; the last one's `raw` may have a line end too many, as the
-// lexer takes a fence that is still open for one only at a line's end. Nesting without end exhausts the lexer's stack: such text is shown as it is.
+// lexer takes a fence that is still open for one only at a line's end. Nesting without end exhausts
+// the lexer's stack: such text is shown as it is.
 export function lex(text) {
   try {
     return new globalThis.marked.Lexer(LEXER).lex(text.endsWith("\n") ? text : `${text}\n`);
@@ -88,7 +89,8 @@ function list(token, depth) {
     if (item.task) row.append(el("span", { class: "box" }, item.checked ? "☑ " : "☐ "));
     for (const child of item.tokens) {
       // In a tight list the text stands in the item itself.
-      if (child.type === "text" && !token.loose) row.append(...inline(child.tokens ?? [child], depth));
+      const plain = child.type === "text" && !token.loose;
+      if (plain) row.append(...inline(child.tokens ?? [child], depth));
       else row.append(...blocks([child], depth + 1));
     }
     return row;

@@ -11,7 +11,9 @@ const LIVE_EVERY_MS = 500;
 
 export function statsText(stats) {
   const parts = [];
-  if (stats.tokens_s > 0) parts.push(t("speed", { rate: number(stats.tokens_s, 1) }));
+  if (stats.tokens_s > 0) {
+    parts.push(t("speed", { rate: number(stats.tokens_s, stats.tokens_s < 100 ? 1 : 0) }));
+  }
   parts.push(t("first", { time: number(stats.first_s, 2) }));
   parts.push(t("tokens", { count: number(stats.tokens) }));
   const text = parts.join(" · ");
@@ -101,7 +103,7 @@ export class MessageList {
     if (message.stopped) notes.push(t("stopped"));
     if (message.cut) notes.push(t("context_cut"));
     if (message.stats) notes.push(statsText(message.stats));
-    tools.append(el("span", { class: "stats quiet" }, notes.join(" · ")));
+    tools.prepend(el("span", { class: "stats quiet" }, notes.join(" · ")));
     shell.append(tools);
     return shell;
   }

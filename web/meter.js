@@ -1,5 +1,8 @@
 // How fast an answer comes, seen from this page. Times are in milliseconds of performance.now().
 
+// What comes all at once says nothing of the speed.
+const SPAN_S_MIN = 0.05;
+
 export class Meter {
   #start_ms = performance.now();
   #first_ms = 0;
@@ -20,7 +23,7 @@ export class Meter {
       tokens, exact: usage !== null && usage !== undefined,
       first_s: (this.#first_ms - this.#start_ms) / 1000,
       // The first token is the prompt's: the others took the span.
-      tokens_s: tokens > 1 && span_s > 0 ? (tokens - 1) / span_s : 0,
+      tokens_s: tokens > 1 && span_s >= SPAN_S_MIN ? (tokens - 1) / span_s : 0,
     };
   }
 }

@@ -27,6 +27,11 @@ export function toast(text, label = "", action = null) {
   say(text);
   clearTimeout(timer);
   // Whoever is on the button gets the time to press it.
-  const later = () => { timer = setTimeout(() => (box.matches(":hover, :focus-within") ? later() : close()), TOAST_MS); };
+  const later = () => {
+    timer = setTimeout(() => {
+      if (box.matches(":hover, :focus-within")) later();
+      else close();
+    }, TOAST_MS);
+  };
   later();
 }

@@ -91,9 +91,10 @@ export class StreamView {
     const only = tokens[0];
     if (only.type === "code" && tokens.length === 1) {
       const lang = only.lang ?? "";
-      if (this.#code !== null && this.#code.lang === lang && only.text.startsWith(this.#code.data)) {
-        this.#code.node.appendData(only.text.slice(this.#code.data.length));
-        this.#code.data = only.text;
+      const open = this.#code;
+      if (open !== null && open.lang === lang && only.text.startsWith(open.data)) {
+        open.node.appendData(only.text.slice(open.data.length));
+        open.data = only.text;
         return;
       }
       const made = block(only);

@@ -2,6 +2,7 @@
 
 from playwright.sync_api import expect
 
+import scripted
 from steps import answers, ask, done, questions
 
 
@@ -13,10 +14,15 @@ def test_a_question_is_streamed_and_answered(page, server):
     assert sent["messages"] == [{"role": "user", "content": "hello there"}]
     assert sent["stream"] is True and sent["stream_options"] == {"include_usage": True}
     assert set(sent) == {"messages", "stream", "stream_options"}
-    # Prepared: four pieces of text.
-    expect(page.locator(".stats")).to_contain_text("s to the first token")
-    expect(page.locator(".stats")).to_contain_text("tokens/s")
-    expect(page.locator(".stats")).not_to_contain_text("about")
+
+
+def test_speed_and_tokens_are_shown(page):
+    ask(page, "Explain")
+    stats = page.locator(".stats")
+    expect(stats).to_contain_text("s to the first token")
+    expect(stats).to_contain_text("tokens/s")
+    expect(stats).to_contain_text(f"{len(scripted.pieces(scripted.GUIDE))} tokens")
+    expect(stats).not_to_contain_text("about")
 
 
 def test_the_conversation_goes_along(page, server):

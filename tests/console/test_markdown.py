@@ -92,8 +92,7 @@ def test_a_stream_ends_as_the_whole_text_would(page, text):
       const wrong = [];
       for (const size of [1, 5, 17]) {
         const view = new StreamView();
-        // A frame per piece, as with a slow model; the waiting between renders is left out.
-        const now = performance.now;
+        // A frame per piece, as with a slow model.
         for (let i = 0; i < text.length; i += size) {
           view.append(text.slice(i, i + size));
           if (size > 1 || text.length < 400) await frame();
