@@ -66,15 +66,17 @@ inline void round_k_scales(const TensorView& view, OracleMatrix& m) {
     if (view.dtype == DType::kQ6_K) {
       BlockQ6_K block;
       std::memcpy(&block, bytes, sizeof block);
-      scale = static_cast<double>(half_to_float(block.d)) * block.scales[i % 256 / 16];
+      const auto group = i % 256 / 16;
+      scale = static_cast<double>(half_to_float(block.d)) * block.scales[group];
     } else {  // Q4_K and Q5_K begin alike
       BlockQ4_K block;
       std::memcpy(&block, bytes, sizeof block);
       std::uint8_t scales[8];
       std::uint8_t minimums[8];
       unpack_scales_k4(block.scales, scales, minimums);
-      scale = static_cast<double>(half_to_float(block.d)) * scales[i % 256 / 32];
-      offset = -static_cast<double>(half_to_float(block.dmin)) * minimums[i % 256 / 32];
+      const auto group = i % 256 / 32;
+      scale = static_cast<double>(half_to_float(block.d)) * scales[group];
+      offset = -static_cast<double>(half_to_float(block.dmin)) * minimums[group];
     }
     const double code = scale == 0 ? 0 : std::round((m.value[i] - offset) / scale);
     m.value[i] = to_half(scale) * code + to_half(offset);
