@@ -18,7 +18,7 @@ namespace {
 
 using namespace hearth;
 
-// Ends with the process.
+// Serves until the process ends, and is never destroyed: its thread does not stop before that.
 std::uint16_t start_server() {
   net::ServerOptions options;
   options.port = 0;
@@ -26,18 +26,21 @@ std::uint16_t start_server() {
   options.handle_signals = false;
   options.connections_max = 64;
   options.linger_timeout = std::chrono::milliseconds(100);
-  static net::Server server(options, [](net::HttpRequest request, net::Responder responder) {
-    HEARTH_CHECK(net::is_valid_utf8(request.path) && request.path.find('\0') == std::string::npos);
-    HEARTH_CHECK(request.path.starts_with('/') || request.path == "*");
-    net::HttpResponse response;
-    response.headers.emplace_back("X-Path", request.path);
-    response.body = request.body;
-    responder.send(std::move(response));
-  });
-  const Status listening = server.listen();
+  static net::Server* const server =
+      std::make_unique<net::Server>(options, [](net::HttpRequest request,
+                                                net::Responder responder) {
+        HEARTH_CHECK(net::is_valid_utf8(request.path) &&
+                     request.path.find('\0') == std::string::npos);
+        HEARTH_CHECK(request.path.starts_with('/') || request.path == "*");
+        net::HttpResponse response;
+        response.headers.emplace_back("X-Path", request.path);
+        response.body = request.body;
+        responder.send(std::move(response));
+      }).release();
+  const Status listening = server->listen();
   HEARTH_CHECK(listening.has_value());
-  std::thread([] { server.run(); }).detach();
-  return server.port();
+  std::thread([] { server->run(); }).detach();
+  return server->port();
 }
 
 }  // namespace
