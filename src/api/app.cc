@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <optional>
 #include <random>
 
 #include "api/answer.h"
@@ -45,6 +46,23 @@ OrderedJson model_json(const ServedModel& model) {
 void refuse(const Call& call, const Error& error, std::string_view param = {}) {
   net::Responder responder = call.responder;
   responder.send(to_response(error, call.request.request_id, param));
+}
+
+// What the request asks for; none, and the call is answered, if its document is not as it must be.
+template <class T>
+std::optional<T> read_or_refuse(const Call& call, Parsed<T> (*parse)(const Document&),
+                                bool query_allowed = false) {
+  const auto document = read_document(call.request, query_allowed);
+  if (!document) {
+    refuse(call, document.error().error, document.error().param);
+    return std::nullopt;
+  }
+  auto parsed = parse(*document);
+  if (!parsed) {
+    refuse(call, parsed.error().error, parsed.error().param);
+    return std::nullopt;
+  }
+  return *std::move(parsed);
 }
 
 }  // namespace
@@ -166,20 +184,16 @@ const ServedModel* App::Impl::find_or_refuse(const Call& call, const std::string
 }
 
 void App::Impl::generate(const Call& call) {
-  const auto document = read_document(call.request, true);
-  if (!document) return refuse(call, document.error().error, document.error().param);
-  const auto parsed = parse_generate(*document);
-  if (!parsed) return refuse(call, parsed.error().error, parsed.error().param);
+  const auto parsed = read_or_refuse(call, parse_generate, true);
+  if (!parsed) return;
   const ServedModel* model = find_or_refuse(call, parsed->params.model);
   if (model == nullptr) return;
   start(call, AnswerKind::kGenerate, *model, parsed->params, encode_prompt(*model, parsed->prompt));
 }
 
 void App::Impl::complete(const Call& call) {
-  const auto document = read_document(call.request, false);
-  if (!document) return refuse(call, document.error().error, document.error().param);
-  const auto parsed = parse_completion(*document);
-  if (!parsed) return refuse(call, parsed.error().error, parsed.error().param);
+  const auto parsed = read_or_refuse(call, parse_completion);
+  if (!parsed) return;
   const ServedModel* model = find_or_refuse(call, parsed->params.model);
   if (model == nullptr) return;
   const auto* ids = std::get_if<std::vector<engine::TokenId>>(&parsed->prompt);
@@ -189,10 +203,8 @@ void App::Impl::complete(const Call& call) {
 }
 
 void App::Impl::chat(const Call& call) {
-  const auto document = read_document(call.request, false);
-  if (!document) return refuse(call, document.error().error, document.error().param);
-  const auto parsed = parse_chat(*document);
-  if (!parsed) return refuse(call, parsed.error().error, parsed.error().param);
+  const auto parsed = read_or_refuse(call, parse_chat);
+  if (!parsed) return;
   const ServedModel* model = find_or_refuse(call, parsed->params.model);
   if (model == nullptr) return;
   start(call, AnswerKind::kChat, *model, parsed->params, encode_chat(*model, parsed->messages));
@@ -200,10 +212,8 @@ void App::Impl::chat(const Call& call) {
 
 // The ids that /generate (for `prompt`) or the chat route (for `messages`) would compute.
 void App::Impl::tokenize(const Call& call) {
-  const auto document = read_document(call.request, false);
-  if (!document) return refuse(call, document.error().error, document.error().param);
-  const auto parsed = parse_tokenize(*document);
-  if (!parsed) return refuse(call, parsed.error().error, parsed.error().param);
+  const auto parsed = read_or_refuse(call, parse_tokenize);
+  if (!parsed) return;
   const ServedModel* model = find_or_refuse(call, parsed->model);
   if (model == nullptr) return;
   const auto tokens = parsed->messages.is_null() ? encode_prompt(*model, parsed->prompt)
@@ -216,10 +226,8 @@ void App::Impl::tokenize(const Call& call) {
 }
 
 void App::Impl::detokenize(const Call& call) {
-  const auto document = read_document(call.request, false);
-  if (!document) return refuse(call, document.error().error, document.error().param);
-  const auto parsed = parse_detokenize(*document);
-  if (!parsed) return refuse(call, parsed.error().error, parsed.error().param);
+  const auto parsed = read_or_refuse(call, parse_detokenize);
+  if (!parsed) return;
   const ServedModel* model = find_or_refuse(call, parsed->model);
   if (model == nullptr) return;
   const auto text = decode(*model, parsed->tokens);

@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -117,6 +118,24 @@ class Collector final : public EventSink {
   std::condition_variable changed_;
   std::map<std::pair<RequestId, std::int32_t>, Heard> heard_;
   int ends_ = 0;
+};
+
+// Holds the engine's thread at the first event of request 1, until it is released.
+class HoldAtFirstEvent {
+ public:
+  explicit HoldAtFirstEvent(Collector& sink) {
+    sink.react = [this, wait = go_on_.get_future().share(), n = 0](const Event& event) mutable {
+      if (event.request != 1 || n++ > 0) return;
+      reached_.set_value();
+      wait.wait();
+    };
+  }
+  void wait_reached() { reached_.get_future().wait(); }
+  void release() { go_on_.set_value(); }
+
+ private:
+  std::promise<void> reached_;
+  std::promise<void> go_on_;
 };
 
 inline std::vector<TokenId> random_prompt(std::mt19937& random, std::size_t size,

@@ -257,22 +257,16 @@ TEST(LocalEngine, TheQueueIsBoundedBeyondWhatRuns) {
   options.running_max = 1;
   const auto engine = make_engine(llama(), options);
   const auto sink = std::make_shared<Collector>();
-  std::promise<void> running;
-  std::promise<void> go_on;
-  sink->react = [&, wait = go_on.get_future().share(), n = 0](const Event& event) mutable {
-    if (event.request != 1 || n++ > 0) return;
-    running.set_value();
-    wait.wait();
-  };
+  HoldAtFirstEvent hold(*sink);
   ASSERT_TRUE(engine->submit(make_request(1, prompt_of(4), 5), sink));
-  running.get_future().wait();
+  hold.wait_reached();
   EXPECT_TRUE(engine->submit(make_request(2, prompt_of(4), 5), sink));
   EXPECT_TRUE(engine->submit(make_request(3, prompt_of(4), 5), sink));
   const Status refused = engine->submit(make_request(4, prompt_of(4), 5), sink);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, "queue_full");
   EXPECT_EQ(refused.error().kind, ErrorKind::kExhausted);
-  go_on.set_value();
+  hold.release();
   sink->wait(3);
   expect_empty(*engine);
   ASSERT_TRUE(engine->submit(make_request(5, prompt_of(4), 5), sink));
@@ -304,15 +298,9 @@ TEST(LocalEngine, DestructionEndsWhatIsOpen) {
 TEST(LocalEngine, DestructionEndsWhatWasNeverLookedAt) {
   const auto sink = std::make_shared<Collector>();
   auto engine = make_engine(llama(), small_options());
-  std::promise<void> running;
-  std::promise<void> go_on;
-  sink->react = [&, wait = go_on.get_future().share(), n = 0](const Event& event) mutable {
-    if (event.request != 1 || n++ > 0) return;
-    running.set_value();
-    wait.wait();
-  };
+  HoldAtFirstEvent hold(*sink);
   ASSERT_TRUE(engine->submit(make_request(1, prompt_of(4), 50), sink));
-  running.get_future().wait();
+  hold.wait_reached();
   RequestId last = 4;
   for (RequestId id = 2; id <= last; ++id)
     ASSERT_TRUE(engine->submit(make_request(id, prompt_of(4), 50), sink));
@@ -320,7 +308,7 @@ TEST(LocalEngine, DestructionEndsWhatWasNeverLookedAt) {
   std::thread destroyer([&] { engine.reset(); });
   // It refuses once it knows that it is to stop; what it took before that counts.
   while (stopping.submit(make_request(last + 1, prompt_of(4), 50), sink)) ++last;
-  go_on.set_value();
+  hold.release();
   destroyer.join();
   sink->expect_single_ends(last);
   EXPECT_EQ(sink->of(last).finish, FinishReason::kCancelled);
