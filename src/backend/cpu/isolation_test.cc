@@ -1,6 +1,6 @@
 // A request whose numbers have gone bad touches no other: a small transformer over batches with and
 // without such a sequence gives every other row the same bits.
-#include "backend/cpu/test_rig.h"
+#include "backend/cpu/rig_fixture.h"
 
 namespace hearth::backend {
 namespace {

@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-#include "backend/cpu/test_rig.h"
+#include "backend/cpu/rig_fixture.h"
 #include "tensor/blocks.h"
 
 namespace hearth::backend {

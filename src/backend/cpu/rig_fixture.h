@@ -19,26 +19,11 @@
 #include "base/cpu.h"
 #include "base/result.h"
 #include "tensor/dtype.h"
+#include "testing/random_floats.h"
 
 namespace hearth::backend {
 
-using Floats = std::vector<float>;
-
 inline std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
-
-struct Random {
-  std::mt19937 engine;
-  explicit Random(unsigned seed) : engine(seed) {}
-  std::int64_t range(std::int64_t lo, std::int64_t hi) {
-    return std::uniform_int_distribution<std::int64_t>(lo, hi)(engine);
-  }
-  Floats normal(std::int64_t n, float deviation = 1.f) {
-    std::normal_distribution<float> d(0.f, deviation);
-    Floats out(at(n));
-    for (float& x : out) x = d(engine);
-    return out;
-  }
-};
 
 // A tensor as a file holds it.
 class Stored {
