@@ -1,9 +1,11 @@
 #include "engine/local_engine.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "base/cpu.h"
+#include "base/fault_point.h"
 #include "base/log.h"
 
 namespace hearth::engine {
@@ -35,6 +37,10 @@ Result<std::vector<std::int64_t>> page_counts(const model::Model& model, std::in
   return std::vector<std::int64_t>(model.kv_groups().size(), pages);
 }
 
+Error engine_failed() {
+  return {ErrorKind::kExhausted, "engine_failed", "the engine has failed and is to be restarted"};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LocalEngine>> LocalEngine::create(std::shared_ptr<const model::Model> model,
@@ -56,6 +62,8 @@ LocalEngine::LocalEngine(std::shared_ptr<const model::Model> model, const Engine
     : model_(std::move(model)),
       clock_(clock),
       accepted_max_(options.queue_requests_max + options.running_max),
+      queue_tokens_max_(options.queue_tokens_max),
+      on_failure_(options.on_failure),
       pool_(std::move(pool)),
       scheduler_(*pool_, {options.batch_tokens_max, options.running_max}) {
   limits_.context = std::min(context, pool_->tokens_max());
@@ -97,10 +105,15 @@ Status LocalEngine::submit(GenerateRequest request, std::shared_ptr<EventSink> s
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return fail(ErrorKind::kExhausted, "shutting_down", "the engine is stopping");
+    if (!stats_.healthy) return tl::unexpected<Error>(engine_failed());
     if (accepted_ >= accepted_max_)
       return fail(ErrorKind::kExhausted, "queue_full", "{} requests are waiting or running already",
                   accepted_);
+    if (queued_tokens_ + size > queue_tokens_max_)
+      return fail(ErrorKind::kExhausted, "queue_full", "prompts of {} tokens are waiting already",
+                  queued_tokens_);
     ++accepted_;
+    queued_tokens_ += size;
     mailbox_.push_back(Submit{std::move(state)});
   }
   wake_.notify_all();
@@ -113,6 +126,7 @@ void LocalEngine::cancel_choice(RequestId id, std::int32_t choice) { post(Cancel
 void LocalEngine::post(Message message) {
   {
     const std::lock_guard lock(mutex_);
+    if (!stats_.healthy) return;  // everything has ended, and nobody looks any more
     mailbox_.push_back(std::move(message));
   }
   wake_.notify_all();
@@ -124,34 +138,60 @@ EngineStats LocalEngine::stats() const {
 }
 
 void LocalEngine::loop() {
+  try {
+    work();
+    end_all(FinishReason::kCancelled, std::nullopt);
+    return;
+  } catch (const std::exception& error) {
+    // Memory ran out or a device failed in the middle of a step: what the caches hold is unknown,
+    // so nothing that this engine would compute later could be trusted.
+    log::error("the engine has failed: {}", error.what());
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    stats_.healthy = false;
+  }
+  end_all(FinishReason::kError, engine_failed());
+  if (on_failure_) on_failure_();
+}
+
+void LocalEngine::work() {
   for (;;) {
-    std::vector<Message> messages;
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || !mailbox_.empty() || !scheduler_.idle(); });
-      if (stopping_) break;  // what is in the mailbox is owed an end, below
-      messages.swap(mailbox_);
+      if (stopping_) return;  // what is in the mailbox is owed an end: end_all
+      taken_.swap(mailbox_);
     }
-    for (Message& m : messages) handle(std::move(m));
+    handle_taken();
     expire(now_ns());
     step();
     publish();
     if (scheduler_.idle()) scheduler_.check_integrity();
   }
-  // What is still in the mailbox has been accepted too, and is owed an end.
-  std::vector<Message> messages;
+}
+
+void LocalEngine::end_all(FinishReason reason, const std::optional<Error>& error) {
+  // What was taken but not handled, or is still in the mailbox, has been accepted too.
+  handle_taken();
   {
     const std::lock_guard lock(mutex_);
-    messages.swap(mailbox_);
+    taken_.swap(mailbox_);
   }
-  for (Message& m : messages) handle(std::move(m));
-  for (Sequence* s : scheduler_.all())
-    finish(*s, FinishReason::kCancelled, std::nullopt, std::nullopt, now_ns());
+  handle_taken();
+  for (Sequence* s : scheduler_.all()) finish(*s, reason, error, std::nullopt, now_ns());
   publish();
 }
 
-void LocalEngine::handle(Message message) {
-  if (auto* submitted = std::get_if<Submit>(&message)) {
+// A message leaves only once it is handled: should that fail, it is still owed an end.
+void LocalEngine::handle_taken() {
+  for (; handled_ < taken_.size(); ++handled_) handle(taken_[handled_]);
+  taken_.clear();
+  handled_ = 0;
+}
+
+void LocalEngine::handle(const Message& message) {
+  if (const auto* submitted = std::get_if<Submit>(&message)) {
     auto sequence = std::make_unique<Sequence>();
     sequence->owner = submitted->state;
     sequence->tokens = submitted->state->request.prompt;
@@ -189,6 +229,7 @@ void LocalEngine::expire(std::int64_t now) {
 void LocalEngine::step() {
   const std::vector<Slice> slices = scheduler_.plan();
   if (slices.empty()) return;
+  if (FAULT_POINT("engine.step")) throw std::bad_alloc();
   const std::int64_t begun = now_ns();
   for (const Slice& s : slices)
     if (s.sequence->started_ns == 0) s.sequence->started_ns = begun;
@@ -360,6 +401,10 @@ void LocalEngine::finish(Sequence& sequence, FinishReason reason, std::optional<
 
 void LocalEngine::publish() {
   const std::lock_guard lock(mutex_);
+  queued_tokens_ = scheduler_.waiting_tokens();
+  for (const Message& m : mailbox_)
+    if (const auto* submit = std::get_if<Submit>(&m))
+      queued_tokens_ += static_cast<std::int64_t>(submit->state->request.prompt.size());
   stats_.running = scheduler_.running();
   stats_.waiting = scheduler_.waiting();
   stats_.pages_used = pool_->pages_used();

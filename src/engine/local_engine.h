@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -20,11 +21,15 @@
 namespace hearth::engine {
 
 struct EngineOptions {
-  std::int64_t context = 0;              // 0: the model's own, at most kDefaultContextMax
-  std::int64_t batch_tokens_max = 4096;  // rows of one step
-  std::int64_t running_max = 64;         // choices in the batch
-  std::int64_t queue_requests_max = 1024;
+  std::int64_t context = 0;                 // 0: the model's own, at most kDefaultContextMax
+  std::int64_t batch_tokens_max = 4096;     // rows of one step
+  std::int64_t running_max = 64;            // choices in the batch
+  std::int64_t queue_requests_max = 1024;   // waiting; more: "queue_full"
+  std::int64_t queue_tokens_max = 1 << 20;  // of the prompts that wait; more: "queue_full"
   std::int64_t cache_bytes = 0;  // of keys and values; 0: a quarter of the memory at hand
+  // Called once, on the engine's thread, after a fatal error has ended everything that was open:
+  // stats().healthy is false from then on, and submit() refuses with "engine_failed".
+  std::function<void()> on_failure = nullptr;
 };
 inline constexpr std::int64_t kDefaultContextMax = 8192;
 // Rows of one pass through the model: a step's activations stay small however large its budget.
@@ -61,7 +66,10 @@ class LocalEngine final : public Engine {
 
   void post(Message message);
   void loop();
-  void handle(Message message);
+  void work();  // until stopped; throws what the C++ library or a backend throws
+  void end_all(FinishReason reason, const std::optional<Error>& error);
+  void handle_taken();
+  void handle(const Message& message);
   void expire(std::int64_t now);
   void step();
   void compute(const std::vector<Slice>& slices, std::vector<Sampled>& sampled);
@@ -78,16 +86,21 @@ class LocalEngine final : public Engine {
   const Clock& clock_;
   EngineLimits limits_;
   const std::int64_t accepted_max_;  // what may wait and what may run
+  const std::int64_t queue_tokens_max_;
+  const std::function<void()> on_failure_;
   std::int64_t cache_bytes_ = 0;
   std::unique_ptr<KvPool> pool_;
   Scheduler scheduler_;
+  std::vector<Message> taken_;  // out of the mailbox, the first `handled_` of them done
+  std::size_t handled_ = 0;
   std::int64_t prompt_tokens_ = 0;
   std::int64_t generated_tokens_ = 0;
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;
   std::vector<Message> mailbox_;
-  std::int64_t accepted_ = 0;  // submitted requests that the scheduler has not seen the end of
+  std::int64_t accepted_ = 0;       // submitted requests that the scheduler has not seen the end of
+  std::int64_t queued_tokens_ = 0;  // prompts that no step has begun
   bool stopping_ = false;
   EngineStats stats_;
 

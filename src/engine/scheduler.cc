@@ -105,6 +105,13 @@ std::vector<Sequence*> Scheduler::all() const {
   return out;
 }
 
+std::int64_t Scheduler::waiting_tokens() const {
+  std::int64_t tokens = 0;
+  for (const auto& sequence : waiting_)
+    if (sequence->started_ns == 0) tokens += sequence->prompt_size;
+  return tokens;
+}
+
 void Scheduler::check_integrity() const {
   std::vector<const PageTable*> tables;
   for (const auto& s : running_) tables.push_back(&s->pages);

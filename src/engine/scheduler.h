@@ -72,6 +72,7 @@ class Scheduler {
   std::vector<Sequence*> all() const;
   std::int64_t running() const { return static_cast<std::int64_t>(running_.size()); }
   std::int64_t waiting() const { return static_cast<std::int64_t>(waiting_.size()); }
+  std::int64_t waiting_tokens() const;  // of the prompts that no step has begun
   std::int64_t preemptions() const { return preemptions_; }
   bool idle() const { return running_.empty() && waiting_.empty(); }
 
