@@ -1,9 +1,17 @@
 #include "net/connections.h"
 
+#include <algorithm>
+
 namespace hearth::net {
 
 Connections::Connections(std::size_t all_max, std::size_t per_address_max)
     : all_max_(all_max), per_address_max_(per_address_max) {}
+
+void Connections::set_caps(std::size_t all_max, std::size_t per_address_max) {
+  const std::lock_guard lock(mutex_);
+  all_max_ = all_max;
+  per_address_max_ = per_address_max;
+}
 
 Connections::Room Connections::room(const std::string& address, bool loopback) {
   const std::lock_guard lock(mutex_);
@@ -55,6 +63,7 @@ void Connections::set_idle(SessionId id, bool idle) {
   const auto found = entries_.find(id);
   if (found == entries_.end()) return;
   found->second.idle_since = idle ? ++ticks_ : 0;
+  if (idle) changed_.notify_all();
   if (!idle && found->second.evicted) {  // a request came before it could be closed
     found->second.evicted = false;
     --closing_;
@@ -84,6 +93,14 @@ void Connections::close_all() {
   for (auto& [id, entry] : entries_) {
     if (const auto session = entry.session.lock()) session->close();
   }
+}
+
+bool Connections::wait_idle(std::chrono::steady_clock::time_point deadline) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_until(lock, deadline, [&] {
+    return std::all_of(entries_.begin(), entries_.end(),
+                       [](const auto& entry) { return entry.second.idle_since != 0; });
+  });
 }
 
 bool Connections::wait_empty(std::chrono::steady_clock::time_point deadline) {

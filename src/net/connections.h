@@ -15,6 +15,8 @@ class Connections {
  public:
   Connections(std::size_t all_max, std::size_t per_address_max);
 
+  void set_caps(std::size_t all_max, std::size_t per_address_max);
+
   enum class Room : std::uint8_t {
     kYes,
     kSoon,  // an idle connection is being closed: ask again
@@ -33,6 +35,8 @@ class Connections {
 
   void drain_all();
   void close_all();
+  // True: none has a request under way.
+  bool wait_idle(std::chrono::steady_clock::time_point deadline);
   // True: none is left.
   bool wait_empty(std::chrono::steady_clock::time_point deadline);
 
@@ -48,9 +52,9 @@ class Connections {
   };
   bool evict_idle_locked();
 
-  const std::size_t all_max_;
-  const std::size_t per_address_max_;
   mutable std::mutex mutex_;
+  std::size_t all_max_;
+  std::size_t per_address_max_;
   std::condition_variable changed_;
   std::map<SessionId, Entry> entries_;
   std::map<std::string, std::size_t> per_address_;

@@ -91,7 +91,8 @@ struct Server::Impl final : SessionHost {
   Impl(ServerOptions o, Handler h)
       : options(std::move(o)),
         handler(std::move(h)),
-        connections(options.connections_max, options.connections_per_address_max) {
+        connections(options.connections_max, options.connections_per_address_max),
+        limits(std::make_shared<const ServerLimits>(options)) {
     for (int i = 0; i < std::max(1, options.io_threads); ++i) {
       loops.push_back(std::make_unique<Loop>());
     }
@@ -105,6 +106,8 @@ struct Server::Impl final : SessionHost {
   awaitable<void> signal_loop();
   awaitable<void> take(int fd);
   void stop_accepting();
+  void drain();
+  std::shared_ptr<const ServerLimits> current_limits();
 
   // Order matters: the loops' handlers (sessions among them) refer to everything above them.
   const ServerOptions options;
@@ -112,11 +115,13 @@ struct Server::Impl final : SessionHost {
   HostPolicy hosts;
   Connections connections;
   SessionId next_id = 0;  // on loop 0 only
+  bool draining = false;  // on loop 0 only
   std::uint16_t bound_port = 0;
 
   std::mutex mutex;
   std::condition_variable changed;
   int stops = 0;  // calls of stop()
+  std::shared_ptr<const ServerLimits> limits;
 
   std::vector<std::unique_ptr<Loop>> loops;
   std::unique_ptr<tcp::acceptor> acceptor;           // on loop 0
@@ -197,8 +202,9 @@ awaitable<void> Server::Impl::take(int fd) {
   const SessionId id = ++next_id;
   connections.add(id, address);
   asio::io_context& loop = loops[id % loops.size()]->context;
-  connections.attach(id, start_session(loop, fd, storage.ss_family == AF_INET6, address, id,
-                                       SessionContext{options, hosts, handler, *this}));
+  connections.attach(
+      id, start_session(loop, fd, storage.ss_family == AF_INET6, address, id,
+                        SessionContext{current_limits(), hosts, handler, *this, draining}));
 }
 
 awaitable<void> Server::Impl::accept_loop() {
@@ -231,11 +237,20 @@ awaitable<void> Server::Impl::signal_loop() {
   for (;;) {
     const auto [ec, number] = co_await signals->async_wait(kTuple);
     if (ec) co_return;
+    if (number == SIGHUP && options.on_hangup) {
+      options.on_hangup();
+      continue;
+    }
     log::info("signal {}: stopping", number);
     const std::lock_guard lock(mutex);
     ++stops;
     changed.notify_all();
   }
+}
+
+std::shared_ptr<const ServerLimits> Server::Impl::current_limits() {
+  const std::lock_guard lock(mutex);
+  return limits;
 }
 
 // When it returns, no further connection can begin.
@@ -245,10 +260,40 @@ void Server::Impl::stop_accepting() {
     error_code ignored;
     acceptor->close(ignored);
     accept_pause->cancel();
-    connections.drain_all();
     done.set_value();
   });
   done.get_future().wait();
+}
+
+// Until open requests have ended, their time is over, or stop() was called again.
+void Server::Impl::drain() {
+  std::promise<void> begun;
+  asio::post(loops[0]->context, [this, &begun] {
+    if (options.on_stop) options.on_stop();
+    draining = true;
+    connections.drain_all();
+    begun.set_value();
+  });
+  begun.get_future().wait();
+  const auto deadline = SteadyClock::now() + current_limits()->drain_timeout;
+  const auto step = std::chrono::milliseconds(20);
+  bool accepting = true;
+  for (;;) {  // the count of stops and that of connections have their own locks: short steps
+    const auto now = SteadyClock::now();
+    {
+      const std::lock_guard lock(mutex);
+      if (stops > 1 || now >= deadline) break;
+    }
+    const auto until = std::min(deadline, now + step);
+    if (accepting && connections.wait_idle(until)) {
+      stop_accepting();
+      accepting = false;
+      connections.drain_all();  // connections that came meanwhile and have not asked for anything
+    } else if (!accepting && connections.wait_empty(until)) {
+      return;
+    }
+  }
+  stop_accepting();
 }
 
 void Server::run() {
@@ -259,7 +304,7 @@ void Server::run() {
   };
   asio::io_context& first = impl.loops[0]->context;
   if (impl.options.handle_signals) {
-    impl.signals = std::make_unique<asio::signal_set>(first, SIGTERM, SIGINT);
+    impl.signals = std::make_unique<asio::signal_set>(first, SIGTERM, SIGINT, SIGHUP);
     asio::co_spawn(first, impl.signal_loop(), rethrow);
   }
   asio::co_spawn(first, impl.accept_loop(), rethrow);
@@ -271,15 +316,7 @@ void Server::run() {
     std::unique_lock lock(impl.mutex);
     impl.changed.wait(lock, [&] { return impl.stops > 0; });
   }
-  impl.stop_accepting();
-  const auto deadline = SteadyClock::now() + impl.options.drain_timeout;
-  const auto step = std::chrono::milliseconds(20);
-  for (;;) {  // the count of stops and that of connections have their own locks: short steps
-    const auto now = SteadyClock::now();
-    if (impl.connections.wait_empty(std::min(deadline, now + step))) break;
-    const std::lock_guard lock(impl.mutex);
-    if (impl.stops > 1 || now >= deadline) break;
-  }
+  impl.drain();
   impl.connections.close_all();
   while (!impl.connections.wait_empty(SteadyClock::now() + std::chrono::hours(1))) {
   }
@@ -294,6 +331,12 @@ void Server::stop() {
   const std::lock_guard lock(impl_->mutex);
   ++impl_->stops;
   impl_->changed.notify_all();
+}
+
+void Server::set_limits(const ServerLimits& limits) {
+  impl_->connections.set_caps(limits.connections_max, limits.connections_per_address_max);
+  const std::lock_guard lock(impl_->mutex);
+  impl_->limits = std::make_shared<const ServerLimits>(limits);
 }
 
 ServerStats Server::stats() const { return impl_->connections.stats(); }

@@ -24,12 +24,8 @@ namespace hearth::net {
 // come later, from any thread.
 using Handler = std::function<void(HttpRequest request, Responder responder)>;
 
-struct ServerOptions {
-  std::string host = "127.0.0.1";
-  std::uint16_t port = 8080;  // 0: any free one
-  int io_threads = 2;
-  std::vector<std::string> allowed_hosts;  // besides the bind address, localhost, 127.0.0.1, [::1]
-
+// What clients may ask of the server. Can be changed while it runs.
+struct ServerLimits {
   std::size_t header_bytes_max = 16u << 10;  // start line and headers; over it: 431
   std::size_t header_count_max = 100;        // over it: 431
   std::size_t body_bytes_max = 8u << 20;     // over it: 413
@@ -45,9 +41,20 @@ struct ServerOptions {
   std::chrono::milliseconds write_timeout{30'000};  // without any progress: closed
   std::chrono::milliseconds linger_timeout{5'000};  // for the client to read a last answer
   std::chrono::milliseconds drain_timeout{30'000};  // for open requests after stop()
+};
+
+struct ServerOptions : ServerLimits {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8080;  // 0: any free one
+  int io_threads = 2;
+  std::vector<std::string> allowed_hosts;  // besides the bind address, localhost, 127.0.0.1, [::1]
 
   bool handle_signals = true;          // SIGTERM, SIGINT: stop(); a second one: at once
   bool raise_descriptor_limit = true;  // lifts the soft limit as far as connections_max needs
+  // On an I/O thread; must return fast. on_stop: once, before open requests are drained.
+  // on_hangup: for SIGHUP, which without it is the same as SIGTERM.
+  std::function<void()> on_stop = nullptr;
+  std::function<void()> on_hangup = nullptr;
 };
 
 struct ServerStats {
@@ -73,9 +80,13 @@ class Server {
   // Blocks until stopped and drained. Once, after listen().
   void run();
 
-  // Thread-safe. Stops accepting, closes idle connections, and gives open requests drain_timeout; a
-  // second call closes them at once.
+  // Thread-safe. Calls on_stop, closes idle connections, and gives open requests drain_timeout;
+  // until they have ended new connections are still taken, for one request each, so that whoever
+  // asks hears that this server is going. A second call closes everything at once.
   void stop();
+
+  // Thread-safe. For connections that come from now on.
+  void set_limits(const ServerLimits& limits);
 
   ServerStats stats() const;
 

@@ -63,7 +63,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   Session(asio::io_context& loop, int fd, bool ipv6, std::string peer, SessionId id,
           const SessionContext& context)
       : context_(context),
-        options_(context.options),
+        limits_(*context_.limits),
         loop_(loop),
         peer_(std::move(peer)),
         id_(id),
@@ -140,7 +140,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   }
 
   awaitable<Got> read_request() {
-    const Time idle_until = SteadyClock::now() + options_.idle_timeout;
+    const Time idle_until = SteadyClock::now() + limits_.idle_timeout;
     idle_ = true;
     context_.host.session_idle(id_);
     for (;;) {
@@ -157,8 +157,8 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
     context_.host.session_busy(id_);
 
     parser_.emplace();
-    parser_->header_limit(static_cast<std::uint32_t>(options_.header_bytes_max));
-    parser_->body_limit(options_.body_bytes_max);
+    parser_->header_limit(static_cast<std::uint32_t>(limits_.header_bytes_max));
+    parser_->body_limit(limits_.body_bytes_max);
     request_ = {};
     std::optional<Refusal> refusal = co_await read_head();
     if (!refusal && !dropped_ && parser_->is_header_done()) {
@@ -183,13 +183,13 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   }
 
   awaitable<std::optional<Refusal>> read_head() {
-    const Time deadline = SteadyClock::now() + options_.header_timeout;
+    const Time deadline = SteadyClock::now() + limits_.header_timeout;
     std::size_t bytes = 0;
     while (!dropped_) {
       error_code ec;
       if (!in_.empty()) bytes += parse(ec);
       if (ec) co_return refusal_of(ec);
-      if (bytes > options_.header_bytes_max) co_return refusal_of(http::error::header_limit);
+      if (bytes > limits_.header_bytes_max) co_return refusal_of(http::error::header_limit);
       if (parser_->is_header_done() || ended_) break;
       if (SteadyClock::now() >= deadline) {
         co_return Refusal{408, "header_timeout", "the request's head took too long"};
@@ -206,7 +206,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
     request_.peer = peer_;
     std::size_t count = 0;
     for (const auto& field : message) {
-      if (++count > options_.header_count_max) return refusal_of(http::error::header_limit);
+      if (++count > limits_.header_count_max) return refusal_of(http::error::header_limit);
       request_.headers.emplace_back(to_lower(std::string_view(field.name_string())),
                                     std::string(field.value()));
     }
@@ -225,7 +225,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
     framing_.head_only = request_.method == "HEAD";
     framing_.chunked = minor >= 1;
     framing_.close = minor == 0 || !parser_->keep_alive();
-    framing_.unsent_bytes_max = options_.stream_unsent_bytes_max;
+    framing_.unsent_bytes_max = limits_.stream_unsent_bytes_max;
     return std::nullopt;
   }
 
@@ -246,9 +246,9 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
         co_return refusal_of(http::error::bad_chunk);
       }
       const auto earned = std::chrono::milliseconds(
-          static_cast<std::int64_t>(received * 1000 / options_.body_bytes_per_s_min));
+          static_cast<std::int64_t>(received * 1000 / limits_.body_bytes_per_s_min));
       const Time deadline =
-          std::min(start + options_.body_timeout, start + options_.body_grace + earned);
+          std::min(start + limits_.body_timeout, start + limits_.body_grace + earned);
       if (SteadyClock::now() >= deadline) {
         co_return Refusal{408, "body_timeout", "the request's body came too slowly"};
       }
@@ -263,7 +263,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
 
   // True: the connection can take another request.
   awaitable<bool> answer() {
-    if (draining_) framing_.close = true;
+    if (draining_ || context_.single_request) framing_.close = true;
     exchange_ = std::make_shared<Exchange>(framing_, [weak = weak_from_this()] {
       if (auto self = weak.lock()) {
         asio::post(self->loop_, [self] { self->on_output(); });
@@ -314,7 +314,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   awaitable<bool> write_all(std::string_view bytes) {
     writing_ = true;
     while (!bytes.empty() && !dropped_) {
-      write_deadline_ = SteadyClock::now() + options_.write_timeout;
+      write_deadline_ = SteadyClock::now() + limits_.write_timeout;
       watch_write();
       const auto [ec, count] =
           co_await socket_.async_write_some(asio::buffer(bytes.data(), bytes.size()), kTuple);
@@ -361,7 +361,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
     error_code ec;
     socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
     if (ec) co_return;
-    const Time deadline = SteadyClock::now() + options_.linger_timeout;
+    const Time deadline = SteadyClock::now() + limits_.linger_timeout;
     while (!ended_ && !dropped_ && SteadyClock::now() < deadline) {
       in_.clear();
       pump();
@@ -386,7 +386,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   }
 
   const SessionContext context_;
-  const ServerOptions& options_;
+  const ServerLimits& limits_;
   asio::io_context& loop_;
   const std::string peer_;
   const SessionId id_;

@@ -26,10 +26,11 @@ class SessionHost {
 };
 
 struct SessionContext {
-  const ServerOptions& options;
+  std::shared_ptr<const ServerLimits> limits;
   const HostPolicy& hosts;
   const Handler& handler;
   SessionHost& host;
+  bool single_request = false;  // the server is stopping
 };
 
 class SessionHandle {

@@ -305,6 +305,75 @@ TEST(Stop, DrainsOpenRequestsAndClosesIdleConnections) {
   running.join();
 }
 
+TEST(Stop, AnswersNewcomersUntilOpenRequestsHaveEnded) {
+  ServerOptions options;
+  std::atomic<int> stops = 0;
+  options.on_stop = [&] { ++stops; };
+  Held held;
+  RunningServer running(options, held.handler());
+  LoopbackClient busy(running.port());
+  busy.send(http_get("/"));
+  Responder responder = held.next();
+  running.server().stop();
+  ASSERT_TRUE(eventually([&] { return stops == 1; }));
+  LoopbackClient silent(running.port());  // never asks for anything: holds up nobody
+  for (int i = 0; i < 3; ++i) {
+    LoopbackClient late(running.port());
+    late.send(http_get("/health"));
+    const RawResponse response = late.read_response();
+    EXPECT_EQ(response.status, 200);
+    EXPECT_EQ(response.headers.at("connection"), "close");
+    EXPECT_TRUE(late.wait_closed(3s));
+  }
+  responder.send({200, {}, "finished"});
+  EXPECT_EQ(busy.read_response().body, "finished");
+  busy.close();
+  running.join();
+  EXPECT_TRUE(silent.wait_closed(3s));
+  EXPECT_EQ(stops, 1);
+}
+
+TEST(Limits, ChangeForConnectionsThatComeLater) {
+  RunningServer running({}, echo);
+  LoopbackClient early(running.port());
+  ASSERT_TRUE(eventually([&] { return running.server().stats().connections == 1; }));
+  ServerLimits limits;
+  limits.header_count_max = 3;
+  limits.connections_max = 2;
+  running.server().set_limits(limits);
+  const std::string headers = "A: 1\r\nB: 2\r\nC: 3\r\n";
+  LoopbackClient late(running.port());
+  late.send(http_get("/", headers));
+  EXPECT_EQ(late.read_response().status, 431);
+  early.send(http_get("/", headers));
+  EXPECT_EQ(early.read_response().status, 200);
+  LoopbackClient third(running.port());  // the idle one makes room
+  third.send(http_get("/"));
+  EXPECT_EQ(third.read_response().status, 200);
+  EXPECT_TRUE(early.wait_closed(3s) || late.wait_closed(3s));
+}
+
+TEST(Signals, HangUpIsNoReasonToStopForWhoListensToIt) {
+  ServerOptions options;
+  options.port = 0;
+  std::atomic<int> calls = 0;
+  options.on_hangup = [&] { ++calls; };
+  Server server(options, echo);
+  ASSERT_TRUE(server.listen().has_value());
+  std::thread thread([&] { server.run(); });
+  LoopbackClient client(server.port());
+  client.send(http_get("/"));
+  EXPECT_EQ(client.read_response().status, 200);
+  for (int i = 1; i <= 2; ++i) {
+    ASSERT_EQ(::kill(::getpid(), SIGHUP), 0);
+    EXPECT_TRUE(eventually([&] { return calls == i; }));
+  }
+  client.send(http_get("/"));
+  EXPECT_EQ(client.read_response().status, 200);
+  server.stop();
+  thread.join();
+}
+
 TEST(Stop, GivesUpRequestsThatTakeTooLong) {
   ServerOptions options;
   options.drain_timeout = 100ms;
