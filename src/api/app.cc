@@ -69,11 +69,13 @@ std::optional<T> read_or_refuse(const Call& call, Parsed<T> (*parse)(const Docum
 
 struct App::Impl {
   Impl(std::vector<ServedModel> m, AppOptions o)
-      : models(std::move(m)),
-        options(o),
+      : options(std::move(o)),
+        request_timeout(options.request_timeout),
+        admin(models, options.load_model),
         output_pool(std::make_shared<TaskPool>(1, std::numeric_limits<std::size_t>::max())),
-        text_pool(std::make_unique<TaskPool>(std::max(1, o.text_threads), o.text_queue_max)) {
-    HEARTH_CHECK(!models.empty());
+        text_pool(
+            std::make_unique<TaskPool>(std::max(1, options.text_threads), options.text_queue_max)) {
+    for (ServedModel& model : m) HEARTH_CHECK(models.add(std::move(model)));
     add_routes();
   }
   ~Impl() {
@@ -91,17 +93,19 @@ struct App::Impl {
   void tokenize(const Call& call);
   void detokenize(const Call& call);
 
-  const ServedModel* find(const std::string& name) const;
   // Null, and the call is answered, if there is no such model.
-  const ServedModel* find_or_refuse(const Call& call, const std::string& name) const;
+  ModelSet::Entry find_or_refuse(const Call& call, const std::string& name) const;
   void start(const Call& call, AnswerKind kind, const ServedModel& model,
              const GenerationParams& params, Result<std::vector<engine::TokenId>> prompt);
   // The handler of a route that works on the text pool.
   std::function<void(Call)> on_pool(void (Impl::*work)(const Call&));
 
-  const std::vector<ServedModel> models;
   const AppOptions options;
+  std::atomic<std::chrono::milliseconds> request_timeout;
+  std::atomic<bool> stopping{false};
+  ModelSet models;
   RouteTable routes;
+  Admin admin;
   std::atomic<engine::RequestId> next_id{1};
   // One thread: detokenizing and JSON take microseconds per token. Never refuses: a request has at
   // most one task in it.
@@ -129,6 +133,7 @@ void App::Impl::add_routes() {
   routes.add("POST", "/tokenize", Permission::kUseModels, kJsonBodyMax, on_pool(&Impl::tokenize));
   routes.add("POST", "/detokenize", Permission::kUseModels, kJsonBodyMax,
              on_pool(&Impl::detokenize));
+  admin.add_routes(routes);
 }
 
 std::function<void(Call)> App::Impl::on_pool(void (Impl::*work)(const Call&)) {
@@ -142,41 +147,40 @@ std::function<void(Call)> App::Impl::on_pool(void (Impl::*work)(const Call&)) {
 
 // A process whose engine is dead is not healthy, however well it answers.
 void App::Impl::health(const Call& call, bool ready) {
-  const bool healthy = std::all_of(models.begin(), models.end(), [](const ServedModel& model) {
-    return model.engine->stats().healthy;
+  const auto all = models.list();
+  const bool healthy = std::all_of(all.begin(), all.end(), [](const ModelSet::Entry& model) {
+    return model->engine->stats().healthy;
   });
-  const char* good = ready ? "ready" : "ok";
-  net::HttpResponse response =
-      json_response(healthy ? 200 : 503, {{"status", healthy ? good : "engine_failed"}});
+  const char* status = ready ? "ready" : "ok";
+  if (!healthy) {
+    status = "engine_failed";
+  } else if (ready && stopping) {
+    status = "stopping";
+  } else if (ready && all.empty()) {
+    status = "no_model";
+  }
+  const bool good = healthy && (!ready || (!stopping && !all.empty()));
   net::Responder responder = call.responder;
-  responder.send(std::move(response));
+  responder.send(json_response(good ? 200 : 503, {{"status", status}}));
 }
 
 void App::Impl::list_models(const Call& call) {
   OrderedJson list = OrderedJson::array();
-  for (const ServedModel& model : models) list.push_back(model_json(model));
+  for (const auto& model : models.list()) list.push_back(model_json(*model));
   net::Responder responder = call.responder;
   responder.send(json_response(200, {{"object", "list"}, {"data", std::move(list)}}));
 }
 
 void App::Impl::show_model(const Call& call) {
-  const ServedModel* model = find_or_refuse(call, call.rest);
-  if (model == nullptr) return;
+  const auto model = find_or_refuse(call, call.rest);
+  if (!model) return;
   net::Responder responder = call.responder;
   responder.send(json_response(200, model_json(*model)));
 }
 
-const ServedModel* App::Impl::find(const std::string& name) const {
-  if (name.empty() || name == "default") return &models.front();
-  for (const ServedModel& model : models) {
-    if (model.id == name) return &model;
-  }
-  return nullptr;
-}
-
-const ServedModel* App::Impl::find_or_refuse(const Call& call, const std::string& name) const {
-  const ServedModel* model = find(name);
-  if (model == nullptr) {
+ModelSet::Entry App::Impl::find_or_refuse(const Call& call, const std::string& name) const {
+  auto model = models.find(name);
+  if (!model) {
     refuse(call, Error{ErrorKind::kNotFound, "model_not_found", "this model is not served here"},
            "model");
   }
@@ -186,16 +190,16 @@ const ServedModel* App::Impl::find_or_refuse(const Call& call, const std::string
 void App::Impl::generate(const Call& call) {
   const auto parsed = read_or_refuse(call, parse_generate, true);
   if (!parsed) return;
-  const ServedModel* model = find_or_refuse(call, parsed->params.model);
-  if (model == nullptr) return;
+  const auto model = find_or_refuse(call, parsed->params.model);
+  if (!model) return;
   start(call, AnswerKind::kGenerate, *model, parsed->params, encode_prompt(*model, parsed->prompt));
 }
 
 void App::Impl::complete(const Call& call) {
   const auto parsed = read_or_refuse(call, parse_completion);
   if (!parsed) return;
-  const ServedModel* model = find_or_refuse(call, parsed->params.model);
-  if (model == nullptr) return;
+  const auto model = find_or_refuse(call, parsed->params.model);
+  if (!model) return;
   const auto* ids = std::get_if<std::vector<engine::TokenId>>(&parsed->prompt);
   start(call, AnswerKind::kCompletion, *model, parsed->params,
         ids != nullptr ? Result<std::vector<engine::TokenId>>(*ids)
@@ -205,8 +209,8 @@ void App::Impl::complete(const Call& call) {
 void App::Impl::chat(const Call& call) {
   const auto parsed = read_or_refuse(call, parse_chat);
   if (!parsed) return;
-  const ServedModel* model = find_or_refuse(call, parsed->params.model);
-  if (model == nullptr) return;
+  const auto model = find_or_refuse(call, parsed->params.model);
+  if (!model) return;
   start(call, AnswerKind::kChat, *model, parsed->params, encode_chat(*model, parsed->messages));
 }
 
@@ -214,8 +218,8 @@ void App::Impl::chat(const Call& call) {
 void App::Impl::tokenize(const Call& call) {
   const auto parsed = read_or_refuse(call, parse_tokenize);
   if (!parsed) return;
-  const ServedModel* model = find_or_refuse(call, parsed->model);
-  if (model == nullptr) return;
+  const auto model = find_or_refuse(call, parsed->model);
+  if (!model) return;
   const auto tokens = parsed->messages.is_null() ? encode_prompt(*model, parsed->prompt)
                                                  : encode_chat(*model, parsed->messages);
   if (!tokens) return refuse(call, tokens.error());
@@ -228,8 +232,8 @@ void App::Impl::tokenize(const Call& call) {
 void App::Impl::detokenize(const Call& call) {
   const auto parsed = read_or_refuse(call, parse_detokenize);
   if (!parsed) return;
-  const ServedModel* model = find_or_refuse(call, parsed->model);
-  if (model == nullptr) return;
+  const auto model = find_or_refuse(call, parsed->model);
+  if (!model) return;
   const auto text = decode(*model, parsed->tokens);
   if (!text) return refuse(call, text.error(), "tokens");
   net::Responder responder = call.responder;
@@ -239,6 +243,9 @@ void App::Impl::detokenize(const Call& call) {
 void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& model,
                       const GenerationParams& params, Result<std::vector<engine::TokenId>> prompt) {
   if (!prompt) return refuse(call, prompt.error());
+  if (stopping) {
+    return refuse(call, Error{ErrorKind::kExhausted, "shutting_down", "this server is stopping"});
+  }
   if (!model.tokenizer) {
     return refuse(call, Error{ErrorKind::kInvalid, "no_tokenizer",
                               "this model has no tokenizer, its tokens cannot become text"});
@@ -270,6 +277,7 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
   engine::GenerateRequest request;
   request.id = next_id++;
   request.trace_id = call.request.request_id;
+  request.identity = call.identity;
   request.model = model.id;
   request.prompt = *std::move(prompt);
   request.max_tokens = static_cast<std::int32_t>(
@@ -278,8 +286,8 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
   request.ignore_eos = params.ignore_eos;
   request.sampling = params.sampling;
   request.sampling.seed = params.seed ? *params.seed : random_seed();
-  if (options.request_timeout.count() > 0) {
-    const auto deadline = Clock::system().now() + options.request_timeout;
+  if (const auto timeout = request_timeout.load(); timeout.count() > 0) {
+    const auto deadline = Clock::system().now() + timeout;
     request.deadline_ns = deadline.time_since_epoch().count();
   }
 
@@ -295,7 +303,7 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
   info.logprobs = params.sampling.top_logprobs >= 0;
 
   const auto generation =
-      std::make_shared<Generation>(*model.engine, model.tokenizer, output_pool, std::move(request),
+      std::make_shared<Generation>(model.engine, model.tokenizer, output_pool, std::move(request),
                                    params.stop, make_answer(info, call.responder));
   net::Responder responder = call.responder;
   // Weak: the answer is a part of the generation, and the callback a part of the answer.
@@ -306,7 +314,7 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
 }
 
 App::App(std::vector<ServedModel> models, AppOptions options)
-    : impl_(std::make_unique<Impl>(std::move(models), options)) {}
+    : impl_(std::make_unique<Impl>(std::move(models), std::move(options))) {}
 
 App::~App() = default;
 
@@ -317,5 +325,17 @@ net::Handler App::handler() {
 }
 
 const RouteTable& App::routes() const { return impl_->routes; }
+
+ModelSet& App::models() { return impl_->models; }
+
+void App::set_identities(std::shared_ptr<const security::Identities> identities) {
+  impl_->routes.set_identities(std::move(identities));
+}
+
+void App::set_request_timeout(std::chrono::milliseconds timeout) {
+  impl_->request_timeout = timeout;
+}
+
+void App::stop_taking_requests() { impl_->stopping = true; }
 
 }  // namespace hearth::api

@@ -6,7 +6,7 @@
 //   server.run();
 //
 // The app must outlive the server. Its destructor waits for no engine: what engines still send
-// afterwards is dropped.
+// afterwards is dropped. Engines must not be destroyed on their own threads (engine_reaper.h).
 #pragma once
 
 #include <chrono>
@@ -14,6 +14,8 @@
 #include <memory>
 #include <vector>
 
+#include "api/admin.h"
+#include "api/model_set.h"
 #include "api/served_model.h"
 #include "net/server.h"
 
@@ -25,17 +27,27 @@ struct AppOptions {
   int text_threads = 2;              // parse JSON, render templates, tokenize
   std::size_t text_queue_max = 256;  // requests waiting for them; more: 503 "overloaded"
   std::chrono::milliseconds request_timeout{0};  // per request, until its last token; 0: none
+  ModelLoader load_model = nullptr;              // for POST /admin/models
 };
 
 class App {
  public:
-  App(std::vector<ServedModel> models, AppOptions options);  // at least one model, ids differ
+  App(std::vector<ServedModel> models, AppOptions options);  // ids differ
   ~App();
   App(const App&) = delete;
   App& operator=(const App&) = delete;
 
   net::Handler handler();
   const RouteTable& routes() const;
+  ModelSet& models();
+
+  // Thread-safe, for requests that come from now on.
+  void set_identities(std::shared_ptr<const security::Identities> identities);
+  void set_request_timeout(std::chrono::milliseconds timeout);
+
+  // Thread-safe. From now on /ready says no, and requests for text are refused ("shutting_down");
+  // those that are open go on.
+  void stop_taking_requests();
 
  private:
   struct Impl;

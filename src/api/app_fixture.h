@@ -9,6 +9,7 @@
 
 #include "api/app.h"
 #include "base/json.h"
+#include "engine/engine_reaper.h"
 #include "net/server_fixture.h"
 #include "testing/byte_tokenizer.h"
 #include "testing/loopback_client.h"
@@ -61,10 +62,13 @@ inline SimulatedOptions says(std::string text, FinishReason finish = FinishReaso
 }
 
 class Service {
+  engine::EngineReaper reaper_;  // first: its destructor waits for the engine
+
  public:
   explicit Service(SimulatedOptions options = {}, AppOptions app_options = {})
-      : engine(std::make_shared<SimulatedEngine>(std::move(options))),
-        app_(models(engine), app_options),
+      : engine(std::static_pointer_cast<SimulatedEngine>(
+            reaper_.adopt(std::make_unique<SimulatedEngine>(std::move(options))))),
+        app_(models(engine), std::move(app_options)),
         running_({}, app_.handler()) {}
 
   RawResponse send(const std::string& bytes) {

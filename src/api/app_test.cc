@@ -2,6 +2,7 @@
 
 #include "api/app_fixture.h"
 #include "api/route_table.h"
+#include "crypto/sha256.h"
 
 namespace hearth::api {
 namespace {
@@ -39,22 +40,73 @@ TEST(App, UnknownRoutesAndMethods) {
   EXPECT_EQ(service.send(http_post("/v1/models", "")).headers.at("allow"), "GET, HEAD");
 }
 
-TEST(App, EveryRouteKeepsItsPermission) {
+// A new route has to be put into one of these rows.
+TEST(App, EveryRouteHasThePermissionThatIsWantedOfIt) {
+  const std::map<std::string, Permission> wanted = {
+      {"/health", Permission::kNone},
+      {"/ready", Permission::kNone},
+      {"/v1/models", Permission::kUseModels},
+      {"/v1/models/{id}", Permission::kUseModels},
+      {"/generate", Permission::kUseModels},
+      {"/v1/completions", Permission::kUseModels},
+      {"/v1/chat/completions", Permission::kUseModels},
+      {"/tokenize", Permission::kUseModels},
+      {"/detokenize", Permission::kUseModels},
+      {"/admin/models", Permission::kManageModels},
+      {"/admin/models/{id}", Permission::kManageModels},
+  };
   Service service;
+  std::map<std::string, Permission> found;
+  for (const Route& route : service.app().routes().routes()) found[route.path] = route.permission;
+  EXPECT_EQ(found, wanted);
+}
+
+// Each route by each identity, as the table says.
+TEST(App, RoutesAreOpenToJustWhoMayUseThem) {
+  Service service;
+  const auto identities =
+      security::Identities::create({{"ops", crypto::sha256_hex("ops-key"), {"manage-models"}},
+                                    {"app", crypto::sha256_hex("app-key"), {"use-models"}},
+                                    {"watch", crypto::sha256_hex("watch-key"), {"read-metrics"}}});
+  ASSERT_TRUE(identities);
+  service.app().set_identities(std::make_shared<const security::Identities>(*identities));
+  const std::map<std::string, std::vector<Permission>> keys = {
+      {"", {Permission::kUseModels, Permission::kReadMetrics}},
+      {"Authorization: Bearer ops-key\r\n", {Permission::kManageModels}},
+      {"Authorization: Bearer app-key\r\n", {Permission::kUseModels}},
+      {"Authorization: Bearer watch-key\r\n", {Permission::kReadMetrics}},
+  };
   for (const Route& route : service.app().routes().routes()) {
-    const bool probe = route.path == "/health" || route.path == "/ready";
-    EXPECT_EQ(route.permission, probe ? Permission::kNone : Permission::kUseModels) << route.path;
+    const std::string path = route.path.substr(0, route.path.find('{'));
+    const std::string target = path == route.path ? path : path + "nothing";
+    for (const auto& [header, permissions] : keys) {
+      const bool may =
+          route.permission == Permission::kNone ||
+          std::find(permissions.begin(), permissions.end(), route.permission) != permissions.end();
+      const int status =
+          service
+              .send(route.method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n" + header +
+                    "Content-Length: 0\r\n\r\n")
+              .status;
+      EXPECT_EQ(status == 403, !may) << route.method << " " << target << " " << header << status;
+      EXPECT_NE(status, 401) << route.path;
+    }
+    const RawResponse wrong =
+        service.send(route.method + " " + target +
+                     " HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n"
+                     "Content-Length: 0\r\n\r\n");
+    EXPECT_EQ(wrong.status == 401, route.permission != Permission::kNone) << route.path;
   }
-  RouteTable table;
-  bool called = false;
-  table.add("GET", "/admin/x", Permission::kAdmin, 0, [&](Call) { called = true; });
-  net::RunningServer server({}, [&](net::HttpRequest request, net::Responder responder) {
-    table.dispatch(std::move(request), std::move(responder));
-  });
-  LoopbackClient client(server.port());
-  client.send(http_get("/admin/x"));
-  EXPECT_EQ(client.read_response().status, 403);
-  EXPECT_FALSE(called);
+}
+
+TEST(App, AStoppingServerFinishesWhatIsOpenAndTakesNothingNew) {
+  Service service;
+  EXPECT_EQ(service.get("/ready")["status"], "ready");
+  service.app().stop_taking_requests();
+  EXPECT_EQ(service.get("/ready", 503)["status"], "stopping");
+  EXPECT_EQ(service.get("/health")["status"], "ok");
+  EXPECT_EQ(service.refusal("/generate", R"({"prompt":"a"})"), "503 shutting_down");
+  EXPECT_EQ(service.get("/v1/models")["data"].size(), 3u);
 }
 
 std::vector<engine::TokenId> bytes_and_bos(std::string_view text) {

@@ -6,7 +6,10 @@ namespace hearth::api {
 
 int status_of(const Error& error) {
   // Ours to be blamed for, but over soon.
-  if (error.code == "overloaded" || error.code == "request_cancelled") return 503;
+  for (const char* code : {"overloaded", "request_cancelled", "shutting_down", "engine_failed"})
+    if (error.code == code) return 503;
+  if (error.code == "out_of_memory") return 507;
+  if (error.code == "model_exists") return 409;
   switch (error.kind) {
     case ErrorKind::kInvalid:
       return 400;

@@ -6,10 +6,11 @@ namespace hearth::api {
 
 using engine::FinishReason;
 
-Generation::Generation(engine::Engine& engine, std::shared_ptr<const text::Tokenizer> tokenizer,
+Generation::Generation(std::shared_ptr<engine::Engine> engine,
+                       std::shared_ptr<const text::Tokenizer> tokenizer,
                        std::shared_ptr<TaskPool> pool, engine::GenerateRequest request,
                        std::vector<std::string> stop, std::unique_ptr<GenerationOutput> output)
-    : engine_(engine),
+    : engine_(std::move(engine)),
       pool_(std::move(pool)),
       id_(request.id),
       deadline_ns_(request.deadline_ns),
@@ -30,18 +31,18 @@ void Generation::start() {
   }
   engine::GenerateRequest request = *std::move(request_);
   request_.reset();
-  const Status submitted = engine_.submit(std::move(request), shared_from_this());
+  const Status submitted = engine_->submit(std::move(request), shared_from_this());
   if (!submitted) {
     fail_with(submitted.error());
     return;
   }
-  if (cancelled_) engine_.cancel(id_);  // the client left before there was anything to cancel
+  if (cancelled_) engine_->cancel(id_);  // the client left before there was anything to cancel
   drain();
 }
 
 void Generation::cancel() {
   cancelled_ = true;
-  engine_.cancel(id_);
+  engine_->cancel(id_);
 }
 
 void Generation::on_event(engine::Event event) {
@@ -74,7 +75,7 @@ void Generation::handle(engine::Event& event) {
     const bool last = event.finish.has_value();
     Delta delta = choice.text.push(*event.token);
     if (choice.text.stopped()) {
-      if (!last) engine_.cancel_choice(id_, event.choice);
+      if (!last) engine_->cancel_choice(id_, event.choice);
       Delta rest = choice.text.finish();
       delta.text += rest.text;
       std::move(rest.tokens.begin(), rest.tokens.end(), std::back_inserter(delta.tokens));
@@ -123,7 +124,7 @@ void Generation::tell(int index, Choice& choice, Delta delta, std::optional<Fini
 void Generation::fail_with(const Error& error) {
   if (!output_) return;
   const auto output = std::move(output_);
-  engine_.cancel(id_);
+  engine_->cancel(id_);
   if (!cancelled_) output->failed(error);
 }
 

@@ -42,11 +42,10 @@ class GenerationOutput {
 
 class Generation final : public engine::EventSink, public std::enable_shared_from_this<Generation> {
  public:
-  // `engine` must live until `pool` has stopped. It is not shared: the engine holds its sinks, and
-  // the last reference to it must not be dropped on its own thread.
-  Generation(engine::Engine& engine, std::shared_ptr<const text::Tokenizer> tokenizer,
-             std::shared_ptr<TaskPool> pool, engine::GenerateRequest request,
-             std::vector<std::string> stop, std::unique_ptr<GenerationOutput> output);
+  Generation(std::shared_ptr<engine::Engine> engine,
+             std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<TaskPool> pool,
+             engine::GenerateRequest request, std::vector<std::string> stop,
+             std::unique_ptr<GenerationOutput> output);
 
   void start();   // submits; a refusal goes to the output
   void cancel();  // thread-safe: the client is gone, the output gets nothing more
@@ -67,7 +66,7 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
   void fail_with(const Error& error);
   void finish_if_complete();
 
-  engine::Engine& engine_;
+  const std::shared_ptr<engine::Engine> engine_;
   const std::shared_ptr<TaskPool> pool_;
   const engine::RequestId id_;
   const std::int64_t deadline_ns_;

@@ -14,9 +14,13 @@ bool match(const std::string& pattern, const std::string& path, std::string& res
   return true;
 }
 
-// There are no keys yet and no way in but loopback: everyone is the identity `local`, which is
-// never an administrator.
-bool local_may(Permission permission) { return permission != Permission::kAdmin; }
+// A key that is wrong is refused wherever a key could matter: nobody falls back to being `local`.
+net::HttpResponse unauthorized() {
+  net::HttpResponse response =
+      net::error_response(401, "invalid_api_key", "this key is not known here");
+  response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  return response;
+}
 
 }  // namespace
 
@@ -24,6 +28,16 @@ void RouteTable::add(std::string method, std::string path, Permission permission
                      std::size_t body_bytes_max, std::function<void(Call call)> handler) {
   routes_.push_back(
       Route{std::move(method), std::move(path), permission, body_bytes_max, std::move(handler)});
+}
+
+void RouteTable::set_identities(std::shared_ptr<const security::Identities> identities) {
+  const std::lock_guard lock(mutex_);
+  identities_ = std::move(identities);
+}
+
+std::shared_ptr<const security::Identities> RouteTable::identities() const {
+  const std::lock_guard lock(mutex_);
+  return identities_;
 }
 
 void RouteTable::dispatch(net::HttpRequest request, net::Responder responder) const {
@@ -56,15 +70,27 @@ void RouteTable::dispatch(net::HttpRequest request, net::Responder responder) co
     responder.send(std::move(response));
     return;
   }
-  if (!local_may(found->permission)) {
-    responder.send(net::error_response(403, "permission_denied", "this needs an administrator"));
-    return;
+  std::string identity = "local";
+  if (found->permission != Permission::kNone) {
+    const auto who = identities()->identify(request.header("authorization"));
+    if (!who) {
+      responder.send(unauthorized());
+      return;
+    }
+    if (!who->may(found->permission)) {
+      responder.send(net::error_response(
+          403, "permission_denied",
+          fmt::format("this needs a key with the permission {}", name_of(found->permission))));
+      return;
+    }
+    identity = who->name;
   }
   if (request.body.size() > found->body_bytes_max) {
     responder.send(net::error_response(413, "body_too_large", "the request's body is too large"));
     return;
   }
-  found->handler(Call{std::move(request), std::move(responder), std::move(rest)});
+  found->handler(
+      Call{std::move(request), std::move(responder), std::move(rest), std::move(identity)});
 }
 
 }  // namespace hearth::api

@@ -4,20 +4,24 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "net/http.h"
 #include "net/responder.h"
+#include "security/identity.h"
 
 namespace hearth::api {
 
-enum class Permission : std::uint8_t { kNone, kUseModels, kReadMetrics, kAdmin };
+using security::Permission;
 
 struct Call {
   net::HttpRequest request;
   net::Responder responder;
-  std::string rest;  // what `{...}` at the end of the route's path stands for
+  std::string rest;      // what `{...}` at the end of the route's path stands for
+  std::string identity;  // whose request it is, for logs and the engine
 };
 
 struct Route {
@@ -34,14 +38,23 @@ class RouteTable {
   void add(std::string method, std::string path, Permission permission, std::size_t body_bytes_max,
            std::function<void(Call call)> handler);
 
-  // Finds the route and checks permission and body size; 404, 405 with Allow, 403 or 413 otherwise.
+  // Thread-safe. Before it is called there are no keys, and everyone is `local`.
+  void set_identities(std::shared_ptr<const security::Identities> identities);
+
+  // Finds the route and checks key, permission and body size; 404, 405 with Allow, 401, 403 or 413
+  // otherwise.
   // HEAD is answered wherever GET is.
   void dispatch(net::HttpRequest request, net::Responder responder) const;
 
   const std::vector<Route>& routes() const { return routes_; }
 
  private:
+  std::shared_ptr<const security::Identities> identities() const;
+
   std::vector<Route> routes_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const security::Identities> identities_ =
+      std::make_shared<const security::Identities>();
 };
 
 }  // namespace hearth::api

@@ -1,0 +1,32 @@
+// The models that are served just now. They come and go while requests run: whoever found one keeps
+// it for as long as needed. Thread-safe.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "api/served_model.h"
+
+namespace hearth::api {
+
+class ModelSet {
+ public:
+  using Entry = std::shared_ptr<const ServedModel>;
+
+  // Empty or "default": the one that has been here for longest. Null: there is none of that name.
+  Entry find(const std::string& name) const;
+  std::vector<Entry> list() const;  // in the order in which they came
+
+  // False: the name is taken.
+  bool add(ServedModel model);
+  // Null: there is none of that id. Its memory is free once its last request has ended.
+  Entry remove(const std::string& id);
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<Entry> models_;
+};
+
+}  // namespace hearth::api
