@@ -82,22 +82,34 @@ Result<model::ModelSource> open_model(const std::string& model) {
   return model::open_source(path);
 }
 
-Status lock_in(const std::string& model, std::vector<std::string> also_readable, Network network) {
+namespace {
+
+// Where the files of a model lie.
+void add_folders(const std::string& model_path, std::vector<std::string>& readable) {
+  namespace fs = std::filesystem;
+  std::error_code error;  // what cannot be resolved gets no permission
+  const fs::path real = fs::weakly_canonical(model_path, error);
+  // Parts of a split file lie beside the first one.
+  const fs::path folder = fs::is_directory(real, error) ? real : real.parent_path();
+  readable.push_back(folder.string());
+  readable.push_back(fs::path(model_path).parent_path().string());
+  // A download cache keeps the files elsewhere and links to them.
+  for (const auto& entry : fs::directory_iterator(folder, error))
+    if (entry.is_symlink(error))
+      readable.push_back(fs::weakly_canonical(entry.path(), error).string());
+}
+
+}  // namespace
+
+Status lock_in(const std::string& model, std::vector<std::string> also_readable) {
+  return lock_in(std::vector<std::string>{model}, std::move(also_readable), Network::kNone);
+}
+
+Status lock_in(const std::vector<std::string>& models, std::vector<std::string> also_readable,
+               Network network) {
   HEARTH_TRY(const store::Store store, store::Store::open_default());
-  auto path = store.resolve_model(model);
-  if (path) {
-    namespace fs = std::filesystem;
-    std::error_code error;  // what cannot be resolved gets no permission
-    const fs::path real = fs::weakly_canonical(*path, error);
-    // Parts of a split file lie beside the first one.
-    const fs::path folder = fs::is_directory(real, error) ? real : real.parent_path();
-    also_readable.push_back(folder.string());
-    also_readable.push_back(fs::path(*path).parent_path().string());
-    // A download cache keeps the files elsewhere and links to them.
-    for (const auto& entry : fs::directory_iterator(folder, error))
-      if (entry.is_symlink(error))
-        also_readable.push_back(fs::weakly_canonical(entry.path(), error).string());
-  }
+  for (const std::string& model : models)
+    if (const auto path = store.resolve_model(model)) add_folders(*path, also_readable);
   for (const char* system : {"/proc", "/sys/fs/cgroup", "/sys/devices/system/cpu", "/dev/urandom"})
     also_readable.emplace_back(system);
   also_readable.push_back(store.root());
@@ -124,10 +136,16 @@ Result<std::shared_ptr<const model::Model>> load_model(const ModelOptions& optio
 }
 
 Result<std::unique_ptr<engine::LocalEngine>> start_engine(std::shared_ptr<const model::Model> model,
-                                                          const ModelOptions& options) {
+                                                          const ModelOptions& options,
+                                                          std::function<void()> on_failure) {
   engine::EngineOptions out;
   out.context = options.context;
   out.batch_tokens_max = options.batch_tokens_max;
+  out.running_max = options.running_max;
+  out.queue_requests_max = options.queue_requests_max;
+  out.queue_tokens_max = options.queue_tokens_max;
+  out.cache_bytes = options.cache_mib << 20;
+  out.on_failure = std::move(on_failure);
   return engine::LocalEngine::create(std::move(model), out);
 }
 

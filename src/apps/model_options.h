@@ -25,6 +25,11 @@ struct ModelOptions {
   std::int64_t context = 0;           // 0: the model's own, at most kDefaultContextMax
   std::string kv_type = "f16";        // f16, bf16, int8
   std::int64_t batch_tokens_max = 4096;
+  // Only in the configuration file.
+  std::int64_t running_max = 64;
+  std::int64_t queue_requests_max = 1024;
+  std::int64_t queue_tokens_max = 1 << 20;
+  std::int64_t cache_mib = 0;  // 0: a quarter of the memory at hand
 };
 
 // MODEL and --threads --precision --ctx --kv-type --max-batch-tokens.
@@ -36,13 +41,15 @@ enum class Network : std::uint8_t { kNone, kListens };
 // From here on this process, and each thread it starts, opens nothing but the model's files and
 // `also_readable`, and reaches nothing over the network (base/sandbox.h). Comes before whatever
 // parses a file that somebody else has made.
-Status lock_in(const std::string& model, std::vector<std::string> also_readable = {},
-               Network network = Network::kNone);
+Status lock_in(const std::vector<std::string>& models, std::vector<std::string> also_readable,
+               Network network);
+Status lock_in(const std::string& model, std::vector<std::string> also_readable = {});
 Result<std::shared_ptr<const model::Model>> load_model(const ModelOptions& options);
 Result<std::shared_ptr<const model::Model>> load_model(model::ModelSource source,
                                                        const ModelOptions& options);
 Result<std::unique_ptr<engine::LocalEngine>> start_engine(std::shared_ptr<const model::Model> model,
-                                                          const ModelOptions& options);
+                                                          const ModelOptions& options,
+                                                          std::function<void()> on_failure = {});
 
 Result<std::shared_ptr<const text::Tokenizer>> make_model_tokenizer(
     const model::ModelSource& source);

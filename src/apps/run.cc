@@ -24,8 +24,8 @@
 namespace hearth::apps {
 namespace {
 
-struct Options : ModelOptions {
-  std::string prompt, system, chat_template;
+struct Options : ServedOptions {
+  std::string prompt, system;
   float temperature = 0.7f;
   std::int32_t max_tokens = 2048;
   std::optional<std::uint64_t> seed;
@@ -238,7 +238,8 @@ Status run(const Options& options) {
       lock_in(options.model, {options.chat_template, "/etc/terminfo", "/lib/terminfo",
                               "/usr/share/terminfo", std::string(home ? home : "") + "/.editrc"}));
   auto blocked = std::make_unique<SignalsBlocked>();
-  HEARTH_TRY(api::ServedModel model, load_served(options, options.chat_template));
+  engine::EngineReaper reaper;
+  HEARTH_TRY(api::ServedModel model, load_served(options, reaper));
   blocked.reset();
   if (!model.tokenizer)
     return fail(ErrorKind::kUnsupported, "no_tokenizer", "{} has no tokenizer", options.model);

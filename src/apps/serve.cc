@@ -1,41 +1,71 @@
 // hearth serve: models behind HTTP.
 #include <CLI/CLI.hpp>
+#include <csignal>
+#include <filesystem>
+#include <functional>
 #include <memory>
+#include <vector>
 
-#include "api/app.h"
 #include "apps/commands.h"
-#include "apps/served.h"
+#include "apps/serving.h"
 #include "base/log.h"
-#include "net/server.h"
 
 namespace hearth::apps {
 namespace {
 
-struct Options : ModelOptions {
-  std::string host = "127.0.0.1";
-  int port = 8080;
-  std::string chat_template;
+struct Options : ServedOptions {
+  std::string config;
+  std::string host;
+  int port = 0;
+  bool print = false;
+  // What stands on the command line, to be put over what the file says.
+  std::vector<std::function<void(ServeConfig&)>> given;
 };
 
-Status serve(const Options& options) {
-  net::ServerOptions server_options;
-  server_options.host = options.host;
-  server_options.port = static_cast<std::uint16_t>(options.port);
-  // The names of local addresses are looked up after this.
-  HEARTH_TRY_VOID(lock_in(options.model,
-                          {options.chat_template, "/etc/hosts", "/etc/nsswitch.conf",
-                           "/etc/host.conf", "/etc/gai.conf"},
-                          Network::kListens));
-  HEARTH_TRY(api::ServedModel model, load_served(options, options.chat_template));
-  std::vector<api::ServedModel> models;
-  models.push_back(std::move(model));
-  api::App app(std::move(models), {});
-  net::Server server(server_options, app.handler());
-  HEARTH_TRY_VOID(server.listen());
-  log::info("ready: http://{}:{}", options.host, server.port());
-  server.run();
-  log::info("stopped");
-  return {};
+// The file, if there is one, and over it the command line.
+Result<ServeConfig> configuration(const Options& options) {
+  ServeConfig config;
+  if (!options.config.empty()) {
+    HEARTH_TRY(config, read_config(options.config));
+  }
+  if (!options.model.empty()) {
+    config.models.resize(1);
+    config.models.front() = ServedOptions();
+    config.models.front().model = options.model;
+  } else if (config.models.empty()) {
+    config.models.resize(1);
+    config.models.front().model = "smollm2";
+  }
+  for (const auto& put : options.given) put(config);
+  return config;
+}
+
+Status start(const Options& options) {
+  HEARTH_TRY(ServeConfig config, configuration(options));
+  if (options.print) {
+    print("# Configuration of `hearth serve`: hearth serve --config FILE\n" +
+          print_settings([&](Settings& in) { describe(in, config); }));
+    return {};
+  }
+  log::set_level(config.log_level.c_str());
+  // The names of local addresses are looked up after this, and the configuration is read again:
+  // editors and Kubernetes put a new file into its place, so its folder is what must be readable.
+  std::vector<std::string> readable = {"/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf",
+                                       "/etc/gai.conf"};
+  if (!options.config.empty())
+    readable.push_back(std::filesystem::absolute(options.config).parent_path().string());
+  std::vector<std::string> models;
+  for (const ServedOptions& model : config.models) {
+    models.push_back(model.model);
+    readable.push_back(model.chat_template);
+  }
+  HEARTH_TRY_VOID(lock_in(models, std::move(readable), Network::kListens));
+  std::function<Result<ServeConfig>()> read_again;
+  if (!options.config.empty()) {
+    std::signal(SIGHUP, SIG_IGN);  // until the server listens to it: models may take long to load
+    read_again = [&] { return configuration(options); };
+  }
+  return serve(std::move(config), read_again);
 }
 
 }  // namespace
@@ -43,15 +73,38 @@ Status serve(const Options& options) {
 void add_serve(CLI::App& root) {
   auto options = std::make_shared<Options>();
   CLI::App* command = root.add_subcommand("serve", "Serve models over HTTP");
-  command->add_option("MODEL", options->model, "A .gguf file, a Hugging Face folder or a name")
-      ->default_val("smollm2");
+  command->add_option("MODEL", options->model,
+                      "A .gguf file, a Hugging Face folder or a name [smollm2]");
   add_model_options(*command, *options, false);
-  command->add_option("--host", options->host, "Address to listen on");
-  command->add_option("--port", options->port, "Port to listen on; 0: any")
+  command->add_option("--config", options->config, "A TOML file; SIGHUP reads it again");
+  command->add_flag("--print-config", options->print, "Print the whole configuration and end");
+  command->add_option("--host", options->host, "Address to listen on [127.0.0.1]");
+  command->add_option("--port", options->port, "Port to listen on; 0: any [8080]")
       ->check(CLI::Range(0, 65535));
   command->add_option("--chat-template", options->chat_template,
                       "A Jinja file instead of the model's own template");
-  command->callback([options] { finish_command(serve(*options)); });
+  command->callback([options, command] {
+    const auto given = [&](const char* name, std::function<void(ServeConfig&)> put) {
+      if (command->count(name) > 0) options->given.push_back(std::move(put));
+    };
+    // Where one command line serves several models, it holds for all of them.
+    const auto each = [options](auto member) {
+      return [options, member](ServeConfig& config) {
+        for (ServedOptions& model : config.models) model.*member = (*options).*member;
+      };
+    };
+    Options& o = *options;
+    given("--host", [&o](ServeConfig& config) { config.server.host = o.host; });
+    given("--port",
+          [&o](ServeConfig& config) { config.server.port = static_cast<std::uint16_t>(o.port); });
+    given("--chat-template", each(&ServedOptions::chat_template));
+    given("--threads", each(&ModelOptions::threads));
+    given("--precision", each(&ModelOptions::precision));
+    given("--ctx", each(&ModelOptions::context));
+    given("--kv-type", each(&ModelOptions::kv_type));
+    given("--max-batch-tokens", each(&ModelOptions::batch_tokens_max));
+    finish_command(start(o));
+  });
 }
 
 }  // namespace hearth::apps

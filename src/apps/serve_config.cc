@@ -1,0 +1,116 @@
+#include "apps/serve_config.h"
+
+#include "apps/model_options.h"
+
+namespace hearth::apps {
+namespace {
+
+constexpr std::int64_t kFileBytesMax = 1 << 20;
+constexpr std::int64_t kDay = 24 * 3600 * 1000;  // ms
+
+void describe_server(Settings& in, ServeConfig& config) {
+  in.text("host", config.server.host, "Address or name to listen on.");
+  in.integer("port", config.server.port, 0, 65535, "0: any free port.");
+  in.integer("io_threads", config.server.io_threads, 1, 64, "Threads that read and write sockets.");
+  in.list("allowed_hosts", config.server.allowed_hosts,
+          "Names under which clients may ask for this server (header Host), besides its address\n"
+          "and localhost. Others are refused: a page on the web cannot reach it by a name of its "
+          "own.");
+  in.integer("text_threads", config.app.text_threads, 1, 64,
+             "Threads that read JSON, render templates and tokenize.");
+  in.choice("log_level", config.log_level, {"trace", "debug", "info", "warn", "error", "off"},
+            "The environment's HEARTH_LOG wins.");
+}
+
+void describe_limits(Settings& in, ServeConfig& config) {
+  net::ServerLimits& l = config.server;
+  in.integer("header_bytes_max", l.header_bytes_max, 1 << 10, 1 << 20,
+             "Start line and headers of a request; more: 431.");
+  in.integer("header_count_max", l.header_count_max, 8, 10'000, "Headers; more: 431.");
+  in.integer("body_bytes_max", l.body_bytes_max, 1 << 10, std::int64_t{1} << 30,
+             "A request's body; more: 413.");
+  in.integer("stream_unsent_bytes_max", l.stream_unsent_bytes_max, 4 << 10, 1 << 30,
+             "What waits for a client that reads slowly; more: it is dropped.");
+  in.integer("connections_max", l.connections_max, 1, 1'000'000,
+             "In all. Idle ones make room; else: 503.");
+  in.integer("connections_per_address_max", l.connections_per_address_max, 1, 1'000'000,
+             "From one address that is not this machine; more: 503.");
+  in.duration("header_timeout_ms", l.header_timeout, 100, kDay,
+              "From a request's first byte to its last header: 408.");
+  in.duration("body_timeout_ms", l.body_timeout, 100, kDay, "For the whole body: 408.");
+  in.duration("body_grace_ms", l.body_grace, 0, kDay, "Before body_bytes_per_s_min applies.");
+  in.integer("body_bytes_per_s_min", l.body_bytes_per_s_min, 1, 1 << 30,
+             "A body that comes more slowly: 408.");
+  in.duration("idle_timeout_ms", l.idle_timeout, 100, kDay,
+              "Of a connection between two requests.");
+  in.duration("write_timeout_ms", l.write_timeout, 100, kDay,
+              "Without any byte taken by the client: it is dropped.");
+  in.duration("linger_timeout_ms", l.linger_timeout, 0, kDay,
+              "For a client to read the last answer before its connection closes.");
+  in.duration("drain_timeout_ms", l.drain_timeout, 0, kDay,
+              "For open requests to end after SIGTERM.");
+  in.duration("request_timeout_ms", config.app.request_timeout, 0, kDay,
+              "For a request until its last token; 0: none. Over it: 504.");
+  in.integer("text_queue_max", config.app.text_queue_max, 1, 1'000'000,
+             "Requests that wait for a text thread; more: 503.");
+}
+
+void describe_key(Settings& in, security::KeyEntry& key) {
+  in.text("name", key.name, "Whose it is, for logs.");
+  in.text("sha256", key.sha256,
+          "Of the key, in hex. For a new one: openssl rand -hex 32, then\n"
+          "printf %s \"$KEY\" | sha256sum");
+  in.list("permissions", key.permissions, "Of use-models, read-metrics, manage-models.");
+}
+
+}  // namespace
+
+void describe(Settings& in, ServedOptions& model) {
+  in.text("model", model.model, "A .gguf file, a Hugging Face folder or a name in the store.");
+  in.text("id", model.id, "What clients call it; empty: the file's name.");
+  in.text("chat_template", model.chat_template,
+          "A Jinja file instead of the model's own template.");
+  in.integer("threads", model.threads, 0, 1024, "Compute threads; 0: all cores at hand.");
+  in.choice("precision", model.precision, {"default", "f32"}, "f32: exact and slow.");
+  in.integer("ctx", model.context, 0, std::int64_t{1} << 24,
+             "Tokens of context; 0: the model's, at most 8192.");
+  in.choice("kv_type", model.kv_type, {"f16", "bf16", "int8"}, "How keys and values are kept.");
+  in.integer("cache_mib", model.cache_mib, 0, std::int64_t{1} << 24,
+             "Memory for keys and values; 0: a quarter of what is there at the start.");
+  in.integer("max_batch_tokens", model.batch_tokens_max, 1, 1 << 20, "Tokens computed per step.");
+  in.integer("running_max", model.running_max, 1, 65'536, "Answers computed side by side.");
+  in.integer("queue_requests_max", model.queue_requests_max, 0, 1'000'000,
+             "Requests that wait; more: 429.");
+  in.integer("queue_tokens_max", model.queue_tokens_max, 1, std::int64_t{1} << 40,
+             "Tokens of the prompts that wait; more: 429.");
+}
+
+void describe(Settings& in, ServeConfig& config) {
+  in.table("server", "Where to listen. Read at the start only.",
+           [&](Settings& t) { describe_server(t, config); });
+  in.table("limits", "What clients may ask of the server. SIGHUP reads them again.",
+           [&](Settings& t) { describe_limits(t, config); });
+  in.tables<ServedOptions>(
+      "models",
+      "Any number of them, each with an engine of its own; the first is `default`. SIGHUP loads "
+      "those\nthat are new, unloads those that are gone and loads those that have changed again.",
+      config.models, [](Settings& t, ServedOptions& model) { describe(t, model); });
+  in.tables<security::KeyEntry>(
+      "keys",
+      "Keys and what they permit. Without a key whoever comes from this machine may use models "
+      "and read\nmetrics; /admin needs a key with manage-models. SIGHUP reads them again.",
+      config.keys, describe_key);
+}
+
+Result<ServeConfig> read_config(const std::string& path) {
+  HEARTH_TRY(const std::string text, read_input_file(path, kFileBytesMax));
+  ServeConfig config;
+  HEARTH_TRY_VOID(read_settings(text, path, [&](Settings& in) { describe(in, config); }));
+  for (std::size_t i = 0; i < config.models.size(); ++i)
+    if (config.models[i].model.empty())
+      return invalid("invalid_config", "{}: [[models]] number {} does not say its model", path,
+                     i + 1);
+  return config;
+}
+
+}  // namespace hearth::apps
