@@ -3,8 +3,10 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdlib>
 
 #include "apps/commands.h"
+#include "base/fault_point.h"
 #include "base/log.h"
 
 int main(int argc, char** argv) {
@@ -13,6 +15,14 @@ int main(int argc, char** argv) {
   setrlimit(RLIMIT_CORE, &none);
   std::signal(SIGPIPE, SIG_IGN);
   hearth::log::init("info");
+
+  if (const char* points = std::getenv("HEARTH_FAULT_POINTS")) {
+    if (!hearth::fault::arm_all(points)) {
+      hearth::log::error("HEARTH_FAULT_POINTS must be name=N,name=N");
+      return 2;
+    }
+    hearth::log::warn("this process will fail on purpose: HEARTH_FAULT_POINTS={}", points);
+  }
 
   CLI::App app("Runs large language models on your own machines.", "hearth");
   app.set_version_flag("--version", HEARTH_VERSION);

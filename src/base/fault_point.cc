@@ -1,8 +1,12 @@
 #include "base/fault_point.h"
 
+#include <algorithm>
+#include <charconv>
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
 
@@ -30,6 +34,23 @@ void arm(std::string_view name, int nth) {
   const std::lock_guard lock(all.mutex);
   all.calls_left.insert_or_assign(std::string(name), nth);
   g_armed.store(true, std::memory_order_relaxed);
+}
+
+bool arm_all(std::string_view text) {
+  std::vector<std::pair<std::string_view, int>> parsed;
+  while (!text.empty()) {
+    const std::string_view item = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(item.size() + 1, text.size()));
+    const std::size_t equals = item.find('=');
+    if (equals == 0 || equals == std::string_view::npos) return false;
+    const std::string_view count = item.substr(equals + 1);
+    int nth = 0;
+    const auto [end, ec] = std::from_chars(count.data(), count.data() + count.size(), nth);
+    if (ec != std::errc() || end != count.data() + count.size() || nth < 1) return false;
+    parsed.emplace_back(item.substr(0, equals), nth);
+  }
+  for (const auto& [name, nth] : parsed) arm(name, nth);
+  return true;
 }
 
 void disarm_all() {

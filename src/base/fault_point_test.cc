@@ -49,5 +49,19 @@ TEST_F(FaultPointTest, ExactlyOneOfManyThreadsIsHit) {
   EXPECT_EQ(hits.load(), 1);
 }
 
+TEST(FaultPoint, IsArmedByText) {
+  EXPECT_TRUE(fault::arm_all("test.a=2,test.b=1"));
+  EXPECT_FALSE(FAULT_POINT("test.a"));
+  EXPECT_TRUE(FAULT_POINT("test.b"));
+  EXPECT_TRUE(FAULT_POINT("test.a"));
+  for (const char* wrong :
+       {"test.a", "=1", "test.a=", "test.a=0", "test.a=x", "test.a=1x", "test.b=1,test.a"}) {
+    EXPECT_FALSE(fault::arm_all(wrong)) << wrong;
+  }
+  EXPECT_FALSE(FAULT_POINT("test.b"));
+  EXPECT_TRUE(fault::arm_all(""));
+  fault::disarm_all();
+}
+
 }  // namespace
 }  // namespace hearth

@@ -25,6 +25,7 @@ void Exchange::append_head(int status, const Headers& headers, std::string_view 
   }
   if (framing_.close) all.emplace_back("Connection", "close");
   all.emplace_back("X-Request-Id", framing_.request_id);
+  if (!framing_.traceparent.empty()) all.emplace_back("traceparent", framing_.traceparent);
   out_ += serialize_head(status, all);
 }
 

@@ -20,9 +20,10 @@ class Exchange {
 
   struct Framing {
     std::string request_id;
-    bool head_only = false;  // the request was HEAD
-    bool chunked = true;     // HTTP/1.1; a 1.0 stream ends with the connection
-    bool close = false;      // no further request on this connection
+    std::string traceparent = {};  // of the answer; may be empty
+    bool head_only = false;   // the request was HEAD
+    bool chunked = true;      // HTTP/1.1; a 1.0 stream ends with the connection
+    bool close = false;       // no further request on this connection
     std::size_t unsent_bytes_max = 1u << 20;
   };
 

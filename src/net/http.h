@@ -20,6 +20,7 @@ struct HttpRequest {
   std::string body;
   std::string peer;        // the client's address, without port
   std::string request_id;  // the client's X-Request-Id if it is a harmless one, else made here
+  std::string trace_id;    // of the client's traceparent, 32 hex digits; empty without a valid one
 
   // The first header of that name (in lower case), or null.
   const std::string* header(std::string_view name) const;

@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "net/exchange.h"
+#include "net/trace_context.h"
 
 namespace hearth::net {
 namespace {
@@ -211,6 +212,9 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
                                     std::string(field.value()));
     }
     request_.request_id = request_id_from(request_);
+    const std::string* parent = request_.header("traceparent");
+    const auto trace = parent != nullptr ? parse_traceparent(*parent) : std::nullopt;
+    if (trace) request_.trace_id = trace->trace_id;
     const int minor = static_cast<int>(message.version()) % 10;
     if (auto refusal = check_framing(request_.headers, minor)) return refusal;
     auto target = parse_target(std::string_view(message.target()));
@@ -222,6 +226,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
     request_.query = std::move(target->query);
     framing_ = {};
     framing_.request_id = request_.request_id;
+    if (trace) framing_.traceparent = trace->traceparent();
     framing_.head_only = request_.method == "HEAD";
     framing_.chunked = minor >= 1;
     framing_.close = minor == 0 || !parser_->keep_alive();

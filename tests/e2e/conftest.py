@@ -47,11 +47,12 @@ def model(hearth):
 class Server:
     """A running `hearth serve`."""
 
-    def __init__(self, hearth, model, log, *options):
-        self.port = free_port()
+    def __init__(self, hearth, model, log, *options, port=None):
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = pathlib.Path(log)
-        command = [hearth, "serve", model, "--port", str(self.port), *options]
+        chosen = [model] if model else []  # else the configuration file says it
+        command = [hearth, "serve", *chosen, "--port", str(self.port), *options]
         with open(self.log, "wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + START_S_MAX

@@ -1,0 +1,302 @@
+"""How a server starts, is told something new, stops, and is killed."""
+
+import hashlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+import requests
+from conftest import STOP_S_MAX, Server
+
+BROKEN = "broken"
+LONG = {"prompt": "Once upon a time", "max_tokens": 400, "ignore_eos": True, "stream": True}
+
+
+def read_stream(response, events):
+    """Appends the data of each event; BROKEN for a stream without a proper end."""
+    try:
+        for line in response.iter_lines():
+            if line.startswith(b"data: "):
+                events.append(line[6:].decode())
+    except requests.exceptions.ChunkedEncodingError:
+        events.append(BROKEN)
+
+
+class OpenStream:
+    """A stream that is being read in a thread of its own."""
+
+    def __init__(self, server, document=None):
+        self.response = requests.post(
+            server.url + "/generate", json=document or LONG, stream=True, timeout=120
+        )
+        assert self.response.status_code == 200
+        self.events = []
+        self.thread = threading.Thread(target=read_stream, args=(self.response, self.events))
+        self.thread.start()
+        deadline = time.monotonic() + 30
+        while not self.events:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+    def text(self):
+        """After its end: all of it."""
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+        assert self.events[-1] == "[DONE]", self.events[-3:]
+        return "".join(json.loads(event).get("text", "") for event in self.events[:-1])
+
+
+def eventually(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_sigterm_drains(own_server):
+    alone = OpenStream(own_server).text()
+    stream = OpenStream(own_server)
+    own_server.process.send_signal(signal.SIGTERM)
+    # Not ready at once; alive; nothing new is begun.
+    assert eventually(lambda: requests.get(own_server.url + "/ready", timeout=5).status_code == 503)
+    assert not stream.events[-1] == "[DONE]", "the stream was over before the question was asked"
+    assert requests.get(own_server.url + "/ready", timeout=5).json()["status"] == "stopping"
+    assert requests.get(own_server.url + "/health", timeout=5).status_code == 200
+    refused = own_server.post("/generate", {"prompt": "a", "max_tokens": 1})
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "shutting_down"
+    assert refused.headers["Retry-After"]
+    # What is open ends as if nothing had happened.
+    assert stream.text() == alone
+    assert own_server.process.wait(STOP_S_MAX) == 0
+
+
+def config_file(folder, text):
+    folder.mkdir(exist_ok=True)
+    path = folder / "hearth.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def configured(hearth, model, tmp_path):
+    """Starts a server with a configuration file: start(text) -> (server, path)."""
+    servers = []
+
+    def start(text, *options):
+        path = config_file(tmp_path / "etc", text)
+        server = Server(hearth, None, tmp_path / "log", "--config", str(path), *options)
+        servers.append(server)
+        return server, path
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.stop()
+
+
+def model_entry(model, name, more=""):
+    return f'[[models]]\nmodel = "{model}"\nid = "{name}"\ncache_mib = 64\nctx = 512\n{more}\n'
+
+
+def names(server):
+    return [m["id"] for m in requests.get(server.url + "/v1/models", timeout=10).json()["data"]]
+
+
+def hang_up(server, words):
+    """SIGHUP; waits until the log says `words` once more."""
+    before = server.log.read_text().count(words)
+    server.process.send_signal(signal.SIGHUP)
+    assert eventually(lambda: server.log.read_text().count(words) > before), server.log.read_text()
+
+
+def test_sighup_reads_the_configuration_again(configured, model):
+    first = "[limits]\nbody_bytes_max = 2000\n" + model_entry(model, "a")
+    server, path = configured(first)
+    long_body = {"prompt": "word " * 600, "max_tokens": 1}
+    assert server.post("/generate", long_body).status_code == 413
+    stream = OpenStream(server)
+
+    # As editors and orchestrators do it: a new file takes the place of the old one.
+    fresh = path.with_suffix(".new")
+    fresh.write_text(
+        "[limits]\nbody_bytes_max = 100000\n" + model_entry(model, "a") + model_entry(model, "b")
+    )
+    os.replace(fresh, path)
+    hang_up(server, "configuration read again")
+    assert names(server) == ["a", "b"]
+    assert server.post("/generate", {**long_body, "model": "b"}).status_code == 400  # its context
+    assert server.post("/generate", {"prompt": "x", "max_tokens": 1, "model": "b"}).ok
+
+    # A bad file changes nothing.
+    path.write_text("[limits]\nbody_bytes_mx = 1\n")
+    hang_up(server, "the configuration stays as it was")
+    log = server.log.read_text()
+    assert f"{path}:2: [limits] has no setting body_bytes_mx; did you mean body_bytes_max?" in log
+    assert names(server) == ["a", "b"]
+    path.unlink()
+    hang_up(server, "the configuration stays as it was")
+    assert names(server) == ["a", "b"]
+
+    path.write_text(model_entry(model, "b"))
+    hang_up(server, "configuration read again")
+    assert names(server) == ["b"]
+    assert server.post("/generate", {"prompt": "x", "max_tokens": 1, "model": "a"}).status_code == 404
+    stream.text()  # which began on a model that has since been unloaded
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("[server]\nprot = 1\n", ":2: [server] has no setting prot; did you mean port?"),
+        ("[limits]\n\nheader_count_max = 0\n", ":3: limits.header_count_max must be from 8 to"),
+        ("[limits\n", ":1: "),
+        ('[[keys]]\nname = "x"\nsha256 = "abc"\n', "key x: sha256 must be 64 hex digits"),
+        ('[[models]]\nid = "x"\n', "[[models]] number 1 does not say its model"),
+    ],
+)
+def test_a_bad_configuration_is_one_line_at_the_start(hearth, model, tmp_path, text, words):
+    path = config_file(tmp_path / "etc", text)
+    done = subprocess.run(
+        [hearth, "serve", "--config", str(path), "--port", "0"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("hearth: ")]
+    assert len(errors) == 1 and words in errors[0], done.stderr
+
+
+def test_print_config_says_everything_and_can_be_read(hearth, tmp_path):
+    printed = subprocess.run(
+        [hearth, "serve", "--print-config"], capture_output=True, text=True, check=True
+    ).stdout
+    settings = [line for line in printed.splitlines() if " = " in line and line[0] not in "#"]
+    assert len(settings) > 30
+    lines = printed.splitlines()
+    for line in settings:
+        assert lines[lines.index(line) - 1].startswith("# "), f"no comment above {line}"
+    path = config_file(tmp_path / "etc", printed)
+    again = subprocess.run(
+        [hearth, "serve", "--print-config", "--config", str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert again == printed
+    port = subprocess.run(
+        [hearth, "serve", "--print-config", "--config", str(path), "--port", "1234"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "port = 1234\n" in port and "port = 8080\n" in printed
+
+
+@pytest.fixture
+def key():
+    return secrets.token_hex(32)
+
+
+def key_entry(key, *permissions):
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    listed = ", ".join(f'"{name}"' for name in permissions)
+    return f'[[keys]]\nname = "ops"\nsha256 = "{digest}"\npermissions = [{listed}]\n'
+
+
+def test_models_come_and_go_by_who_may(configured, model, key, tmp_path):
+    server, _ = configured(model_entry(model, "a") + key_entry(key, "manage-models", "use-models"))
+    admin = server.url + "/admin/models"
+    headers = {"Authorization": f"Bearer {key}"}
+    assert requests.get(admin, timeout=10).status_code == 403
+    assert requests.get(admin, headers={"Authorization": "Bearer x"}, timeout=10).status_code == 401
+    assert server.post("/generate", {"prompt": "x"}, headers={"Authorization": "Bearer x"}).status_code == 401
+    before = anonymous_bytes(server)
+
+    loaded = requests.post(admin, headers=headers, json={"model": "smollm2", "id": "b", "ctx": 256}, timeout=120)
+    assert loaded.status_code == 200, loaded.text
+    assert loaded.json()["max_model_len"] == 256
+    assert names(server) == ["a", "b"]
+    answer = server.post("/generate", {"prompt": "2 + 2 =", "max_tokens": 4, "model": "b"})
+    same = server.post("/generate", {"prompt": "2 + 2 =", "max_tokens": 4, "model": "a"})
+    assert answer.ok and answer.json()["text"] == same.json()["text"]
+    holding = anonymous_bytes(server)
+    assert holding - before > 60 << 20  # its weights are there
+
+    # A name in the store is the only way to say which.
+    outside = tmp_path / "model.gguf"
+    outside.write_bytes(b"GGUF")
+    for name in [str(outside), "../smollm2", "smollm2/../smollm2", "smollm2\u0000", "%2e%2e/x", ""]:
+        refused = requests.post(admin, headers=headers, json={"model": name, "id": "c"}, timeout=30)
+        assert refused.status_code in (400, 404), (name, refused.text)
+    assert names(server) == ["a", "b"]
+
+    removed = requests.delete(admin + "/b", headers=headers, timeout=30)
+    assert removed.status_code == 200 and removed.json()["deleted"] is True
+    assert server.post("/generate", {"prompt": "x", "model": "b"}).status_code == 404
+    assert eventually(lambda: anonymous_bytes(server) - before < 16 << 20), (
+        before,
+        holding,
+        anonymous_bytes(server),
+    )
+    assert server.stop() == 0
+
+
+def anonymous_bytes(server):
+    status = open(f"/proc/{server.process.pid}/status").read()
+    return sum(
+        int(line.split()[1]) << 10
+        for line in status.splitlines()
+        if line.startswith(("RssAnon:", "VmSwap:"))
+    )
+
+
+def test_a_model_without_room_is_refused_in_words(hearth, model, tmp_path):
+    # A cache that no machine has room for.
+    path = config_file(tmp_path / "etc", f'[[models]]\nmodel = "{model}"\ncache_mib = 16777216\n')
+    done = subprocess.run(
+        [hearth, "serve", "--config", str(path), "--port", "0"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "of memory" in done.stderr and "MiB are available" in done.stderr, done.stderr
+
+
+def test_a_failed_engine_ends_the_process(hearth, model, tmp_path):
+    os.environ["HEARTH_FAULT_POINTS"] = "engine.step=60"
+    try:
+        server = Server(hearth, model, tmp_path / "log")
+    finally:
+        del os.environ["HEARTH_FAULT_POINTS"]
+    response = requests.post(server.url + "/generate", json=LONG, stream=True, timeout=60)
+    body = b"".join(response.iter_content(None)).decode()
+    # The one terminal error, and neither [DONE] nor a finish.
+    assert body.count("event: error") == 1
+    assert '"code":"engine_failed"' in body
+    assert "[DONE]" not in body and '"finish_reason":"' not in body
+    assert server.process.wait(STOP_S_MAX) == 1
+    assert "the engine has failed" in server.log.read_text()
+
+
+def test_kill_9_leaves_nothing_behind_that_hinders_the_next_start(hearth, model, tmp_path):
+    first = Server(hearth, model, tmp_path / "log1")
+    expected = OpenStream(first).text()
+    stream = OpenStream(first)
+    first.process.kill()
+    assert first.process.wait(STOP_S_MAX) == -signal.SIGKILL
+    stream.thread.join(30)
+    assert stream.events[-1] == BROKEN  # a part cannot be taken for the whole
+    second = Server(hearth, model, tmp_path / "log2", port=first.port)
+    assert OpenStream(second).text() == expected
+    assert second.stop() == 0
