@@ -258,7 +258,7 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
                     "logit_bias");
     }
   }
-  if (params.max_tokens.value_or(0) > limits.context) {
+  if (params.max_tokens_given && *params.max_tokens > limits.context) {
     return refuse(call,
                   Error{ErrorKind::kInvalid, "context_length_exceeded",
                         fmt::format("the model's context has {} tokens", limits.context)},
