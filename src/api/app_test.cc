@@ -1,5 +1,6 @@
 #include "api/app.h"
 
+#include "api/answer_schema.h"
 #include "api/app_fixture.h"
 #include "api/route_table.h"
 
@@ -26,6 +27,7 @@ TEST(App, Models) {
   EXPECT_EQ(service.get("/v1/models/org%2Ffirst")["id"], "org/first");
   EXPECT_EQ(service.get("/v1/models/default")["id"], "org/first");
   EXPECT_EQ(service.get("/v1/models/nope", 404)["error"]["code"], "model_not_found");
+  EXPECT_EQ(service.get("/v1/models/", 404)["error"]["code"], "unknown_route");
   EXPECT_EQ(service.refusal("/generate", R"({"prompt":"x","model":"../../etc/passwd"})"),
             "404 model_not_found");
 }
@@ -42,12 +44,14 @@ TEST(App, UnknownRoutesAndMethods) {
 TEST(App, EveryRouteKeepsItsPermission) {
   Service service;
   for (const Route& route : service.app().routes().routes()) {
-    const bool probe = route.path == "/health" || route.path == "/ready";
-    EXPECT_EQ(route.permission, probe ? Permission::kNone : Permission::kUseModels) << route.path;
+    const bool open =
+        route.path == "/health" || route.path == "/ready" || route.path == "/openapi.json";
+    EXPECT_EQ(route.permission, open ? Permission::kNone : Permission::kUseModels) << route.path;
   }
   RouteTable table;
   bool called = false;
-  table.add("GET", "/admin/x", Permission::kAdmin, 0, [&](Call) { called = true; });
+  table.add("GET", "/admin/x", Permission::kAdmin, 0, [&](Call) { called = true; },
+            {"Admin", "A test", {}, {json_answer(text_schema())}, {}});
   net::RunningServer server({}, [&](net::HttpRequest request, net::Responder responder) {
     table.dispatch(std::move(request), std::move(responder));
   });

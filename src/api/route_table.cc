@@ -11,7 +11,7 @@ bool match(const std::string& pattern, const std::string& path, std::string& res
   if (brace == std::string::npos) return pattern == path;
   if (path.size() <= brace || path.compare(0, brace, pattern, 0, brace) != 0) return false;
   rest = path.substr(brace);
-  return true;
+  return !rest.empty();
 }
 
 // There are no keys yet and no way in but loopback: everyone is the identity `local`, which is
@@ -21,9 +21,11 @@ bool local_may(Permission permission) { return permission != Permission::kAdmin;
 }  // namespace
 
 void RouteTable::add(std::string method, std::string path, Permission permission,
-                     std::size_t body_bytes_max, std::function<void(Call call)> handler) {
-  routes_.push_back(
-      Route{std::move(method), std::move(path), permission, body_bytes_max, std::move(handler)});
+                     std::size_t body_bytes_max, std::function<void(Call call)> handler,
+                     RouteDoc doc) {
+  HEARTH_CHECK(!doc.tag.empty() && !doc.summary.empty() && !doc.answers.empty());
+  routes_.push_back(Route{std::move(method), std::move(path), permission, body_bytes_max,
+                          std::move(handler), std::move(doc)});
 }
 
 void RouteTable::dispatch(net::HttpRequest request, net::Responder responder) const {
