@@ -84,11 +84,13 @@ Answer json_answer(NamedSchema schema, int status, std::string description) {
 }
 
 Answer stream_answer() {
-  OrderedJson schema = string();
-  schema["description"] =
+  // Of each event, as those do who read text/event-stream in an OpenAPI document before 3.2.
+  OrderedJson event = object({{"event", one_of({"message", "error"})}, {"data", string()}});
+  event["required"] = OrderedJson::array({"data"});
+  event["description"] =
       "With `stream`: each event's data is a JSON document, the last one's is [DONE]. An event of "
       "the name `error` carries an error and is the last.";
-  return {200, "Success.", "text/event-stream", {"EventStream", std::move(schema)}};
+  return {200, "Success.", "text/event-stream", {"StreamEvent", std::move(event)}};
 }
 
 NamedSchema health_schema() {

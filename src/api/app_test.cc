@@ -111,6 +111,17 @@ TEST(Generate, AnswersWithTextUsageAndTimings) {
   EXPECT_EQ(request.sampling.temperature, 0.f);
 }
 
+// The usual number of tokens is not the client's wish: it gives way to the context.
+TEST(Generate, OnlyAnAskedNumberOfTokensCanBeTooLarge) {
+  SimulatedOptions options = says("hello");
+  options.limits.context = 100;
+  Service service(options);
+  service.post("/generate", R"({"prompt":"hi"})");
+  EXPECT_EQ(service.engine->last_request().max_tokens, 97);
+  EXPECT_EQ(service.refusal("/generate", R"({"prompt":"hi","max_tokens":200})"),
+            "400 context_length_exceeded");
+}
+
 TEST(Generate, TakesScalarsFromTheQuery) {
   Service service;
   const RawResponse response = service.send(

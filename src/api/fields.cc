@@ -89,7 +89,8 @@ template <class T>
 void Fields::describe_range(std::string_view name, const char* type, T min, T max,
                             const std::optional<T>& initial) {
   OrderedJson schema = {{"type", type}, {"minimum", min}, {"maximum", max}};
-  if (initial) schema["default"] = *initial;
+  // What cannot be asked for stands for "not set".
+  if (initial && *initial >= min && *initial <= max) schema["default"] = *initial;
   describe_field(name, std::move(schema));
 }
 

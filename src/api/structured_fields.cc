@@ -208,26 +208,39 @@ void read_logit_bias(Fields& fields, std::vector<std::pair<engine::TokenId, floa
 }
 
 void read_seed(Fields& fields, bool as_text, std::optional<std::uint64_t>& out) {
-  constexpr std::int64_t kMin = std::numeric_limits<std::int64_t>::min();
+  // Not the least one: as a double it is also what smaller ones become.
+  constexpr std::int64_t kMin = -std::numeric_limits<std::int64_t>::max();
   constexpr std::uint64_t kMax = std::numeric_limits<std::uint64_t>::max();
   const OrderedJson* value = fields.take("seed", [&] {
     return OrderedJson{{"type", "integer"}, {"minimum", kMin}, {"maximum", kMax}};
   });
   if (value == nullptr) return;
+  std::int64_t small = 0;
   std::uint64_t large = 0;  // beyond int64 too
+  const auto take = [&](std::int64_t number) {
+    if (number >= kMin) out = static_cast<std::uint64_t>(number);
+  };
   if (as_text && value->is_string()) {
     const auto& text = value->get_ref<const std::string&>();
-    const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), large);
-    if (ec == std::errc() && end == text.data() + text.size()) out = large;
-    std::int64_t small = 0;
-    const auto [end2, ec2] = std::from_chars(text.data(), text.data() + text.size(), small);
-    if (ec2 == std::errc() && end2 == text.data() + text.size()) {
-      out = static_cast<std::uint64_t>(small);
+    const auto parse = [&](auto& number) {
+      const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
+      return ec == std::errc() && end == text.data() + text.size();
+    };
+    if (parse(large)) {
+      out = large;
+    } else if (parse(small)) {
+      take(small);
     }
   } else if (value->is_number_unsigned()) {
     out = value->get<std::uint64_t>();
-  } else if (const auto small = as_integer(*value)) {
-    out = static_cast<std::uint64_t>(*small);
+  } else if (value->is_number_integer()) {
+    take(value->get<std::int64_t>());
+  } else if (value->is_number_float()) {
+    const double number = value->get<double>();
+    if (std::trunc(number) == number && number > -0x1p63 && number < 0x1p64) {
+      out = number < 0 ? static_cast<std::uint64_t>(static_cast<std::int64_t>(number))
+                       : static_cast<std::uint64_t>(number);
+    }
   }
   if (out) return;
   fields.fail(ErrorKind::kInvalid, value->is_number() || as_text ? "invalid_value" : "invalid_type",
