@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/answer_schema.h"
 #include "api/errors.h"
 #include "api/fields.h"
 #include "api/schema.h"
@@ -50,17 +51,14 @@ bool is_plain_id(const std::string& id) {
 
 Parsed<LoadRequest> parse_load(const Document& document) {
   LoadRequest request;
-  Fields fields(document.object);
+  Fields fields =
+      document.described ? Fields::describing(*document.described) : Fields(document.object);
   fields.require("model");
   fields.text("model", request.model);
   fields.text("id", request.id);
   fields.integer("ctx", request.context, 0, kContextMax);
-  fields.text("kv_type", request.kv_type);
-  if (request.kv_type != "f16" && request.kv_type != "bf16" && request.kv_type != "int8") {
-    fields.fail(ErrorKind::kInvalid, "invalid_value", "kv_type",
-                "kv_type must be f16, bf16 or int8");
-  }
-  if (!is_plain_id(request.id)) {
+  fields.one_of("kv_type", request.kv_type, {"f16", "bf16", "int8"});
+  if (!document.described && !is_plain_id(request.id)) {
     fields.fail(ErrorKind::kInvalid, "invalid_value", "id",
                 "id takes up to 128 letters, digits and . _ - / : @");
   }
@@ -78,15 +76,32 @@ Admin::~Admin() { pool_.stop(); }
 
 void Admin::add_routes(RouteTable& routes) {
   routes.add("GET", "/admin/models", Permission::kManageModels, kBodyMax,
-             [this](const Call& call) { list(call); });
-  routes.add("POST", "/admin/models", Permission::kManageModels, kBodyMax, [this](Call call) {
-    const auto shared = std::make_shared<const Call>(std::move(call));
-    if (!pool_.post([this, shared] { load(*shared); })) {
-      refuse(*shared, Error{ErrorKind::kExhausted, "overloaded", "too many models are waiting"});
-    }
-  });
+             [this](const Call& call) { list(call); },
+             {"Admin",
+              "The models in memory, and what they hold and do",
+              {},
+              {json_answer(loaded_model_list_schema())},
+              {}});
+  routes.add("POST", "/admin/models", Permission::kManageModels, kBodyMax,
+             [this](Call call) {
+               const auto shared = std::make_shared<const Call>(std::move(call));
+               if (!pool_.post([this, shared] { load(*shared); })) {
+                 refuse(*shared,
+                        Error{ErrorKind::kExhausted, "overloaded", "too many models are waiting"});
+               }
+             },
+             {"Admin",
+              "Loads a model of the store",
+              RequestBody{{"LoadModelRequest", api::describe(parse_load)}},
+              {json_answer(loaded_model_schema())},
+              {404, 409, 503, 507}});
   routes.add("DELETE", "/admin/models/{id}", Permission::kManageModels, kBodyMax,
-             [this](const Call& call) { unload(call); });
+             [this](const Call& call) { unload(call); },
+             {"Admin",
+              "Takes no new requests for a model; its memory is free when open ones have ended",
+              {},
+              {json_answer(deleted_model_schema())},
+              {404}});
 }
 
 void Admin::list(const Call& call) {

@@ -7,7 +7,9 @@
 #include <random>
 
 #include "api/answer.h"
+#include "api/answer_schema.h"
 #include "api/errors.h"
+#include "api/openapi.h"
 #include "api/route_table.h"
 #include "api/schema.h"
 #include "api/text_service.h"
@@ -85,6 +87,7 @@ struct App::Impl {
 
   void add_routes();
   void health(const Call& call, bool ready);
+  void openapi(const Call& call);
   void list_models(const Call& call);
   void show_model(const Call& call);
   void generate(const Call& call);
@@ -106,6 +109,7 @@ struct App::Impl {
   ModelSet models;
   RouteTable routes;
   Admin admin;
+  std::string openapi_text;  // /openapi.json
   std::atomic<engine::RequestId> next_id{1};
   // One thread: detokenizing and JSON take microseconds per token. Never refuses: a request has at
   // most one task in it.
@@ -117,23 +121,69 @@ void App::Impl::add_routes() {
   const auto inline_route = [this](void (Impl::*work)(const Call&)) {
     return [this, work](Call call) { (this->*work)(call); };
   };
+  // Which model, and what its queue and its text pool can refuse.
+  const std::vector<int> generation_errors = {404, 429, 503, 504};
+  const std::vector<Answer> health_answers = {
+      json_answer(health_schema()), json_answer(health_schema(), 503, "An engine has failed.")};
   routes.add("GET", "/health", Permission::kNone, kNoBodyMax,
-             [this](Call call) { health(call, false); });
+             [this](Call call) { health(call, false); },
+             {"Server", "Whether the server is alive", {}, health_answers, {}});
   routes.add("GET", "/ready", Permission::kNone, kNoBodyMax,
-             [this](Call call) { health(call, true); });
+             [this](Call call) { health(call, true); },
+             {"Server", "Whether the server can generate", {}, health_answers, {}});
+  routes.add("GET", "/openapi.json", Permission::kNone, kNoBodyMax, inline_route(&Impl::openapi),
+             {"Server", "This document", {}, {json_answer(openapi_schema())}, {}});
   routes.add("GET", "/v1/models", Permission::kUseModels, kNoBodyMax,
-             inline_route(&Impl::list_models));
+             inline_route(&Impl::list_models),
+             {"Models", "The models served", {}, {json_answer(model_list_schema())}, {}});
   routes.add("GET", "/v1/models/{id}", Permission::kUseModels, kNoBodyMax,
-             inline_route(&Impl::show_model));
-  routes.add("POST", "/generate", Permission::kUseModels, kJsonBodyMax, on_pool(&Impl::generate));
+             inline_route(&Impl::show_model),
+             {"Models", "One model", {}, {json_answer(model_schema())}, {404}});
+  routes.add("POST", "/generate", Permission::kUseModels, kJsonBodyMax, on_pool(&Impl::generate),
+             {"Generation",
+              "Continues a prompt, which is taken as it is",
+              RequestBody{{"GenerateRequest", describe(parse_generate)}, true},
+              {json_answer(generate_schema()), stream_answer()},
+              generation_errors});
   routes.add("POST", "/v1/completions", Permission::kUseModels, kJsonBodyMax,
-             on_pool(&Impl::complete));
+             on_pool(&Impl::complete),
+             {"Generation",
+              "Continues a prompt, as the OpenAI API does",
+              RequestBody{{"CompletionRequest", describe(parse_completion)}},
+              {json_answer(completion_schema()), stream_answer()},
+              generation_errors});
   routes.add("POST", "/v1/chat/completions", Permission::kUseModels, kJsonBodyMax,
-             on_pool(&Impl::chat));
-  routes.add("POST", "/tokenize", Permission::kUseModels, kJsonBodyMax, on_pool(&Impl::tokenize));
+             on_pool(&Impl::chat),
+             {"Generation",
+              "Answers a conversation, as the OpenAI API does",
+              RequestBody{{"ChatRequest", describe(parse_chat)}},
+              {json_answer(chat_schema()), stream_answer()},
+              generation_errors});
+  const OrderedJson either = OrderedJson::array(
+      {describe(parse_tokenize), describe(parse_tokenize, {{"messages", nullptr}})});
+  routes.add("POST", "/tokenize", Permission::kUseModels, kJsonBodyMax, on_pool(&Impl::tokenize),
+             {"Text",
+              "The tokens of a prompt or of a conversation",
+              RequestBody{{"TokenizeRequest", {{"anyOf", either}}}},
+              {json_answer(tokens_schema())},
+              {404, 503}});
   routes.add("POST", "/detokenize", Permission::kUseModels, kJsonBodyMax,
-             on_pool(&Impl::detokenize));
+             on_pool(&Impl::detokenize),
+             {"Text",
+              "The text of tokens",
+              RequestBody{{"DetokenizeRequest", describe(parse_detokenize)}},
+              {json_answer(text_schema())},
+              {404, 503}});
   admin.add_routes(routes);
+  openapi_text = dump_json(openapi_document(routes, HEARTH_VERSION));
+}
+
+void App::Impl::openapi(const Call& call) {
+  net::HttpResponse response;
+  response.headers.emplace_back("Content-Type", "application/json");
+  response.body = openapi_text;
+  net::Responder responder = call.responder;
+  responder.send(std::move(response));
 }
 
 std::function<void(Call)> App::Impl::on_pool(void (Impl::*work)(const Call&)) {
@@ -265,7 +315,7 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
                     "logit_bias");
     }
   }
-  if (params.max_tokens.value_or(0) > limits.context) {
+  if (params.max_tokens_given && *params.max_tokens > limits.context) {
     return refuse(call,
                   Error{ErrorKind::kInvalid, "context_length_exceeded",
                         fmt::format("the model's context has {} tokens", limits.context)},

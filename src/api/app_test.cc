@@ -1,5 +1,6 @@
 #include "api/app.h"
 
+#include "api/answer_schema.h"
 #include "api/app_fixture.h"
 #include "api/route_table.h"
 #include "crypto/sha256.h"
@@ -27,6 +28,7 @@ TEST(App, Models) {
   EXPECT_EQ(service.get("/v1/models/org%2Ffirst")["id"], "org/first");
   EXPECT_EQ(service.get("/v1/models/default")["id"], "org/first");
   EXPECT_EQ(service.get("/v1/models/nope", 404)["error"]["code"], "model_not_found");
+  EXPECT_EQ(service.get("/v1/models/", 404)["error"]["code"], "unknown_route");
   EXPECT_EQ(service.refusal("/generate", R"({"prompt":"x","model":"../../etc/passwd"})"),
             "404 model_not_found");
 }
@@ -45,6 +47,7 @@ TEST(App, EveryRouteHasThePermissionThatIsWantedOfIt) {
   const std::map<std::string, Permission> wanted = {
       {"/health", Permission::kNone},
       {"/ready", Permission::kNone},
+      {"/openapi.json", Permission::kNone},
       {"/v1/models", Permission::kUseModels},
       {"/v1/models/{id}", Permission::kUseModels},
       {"/generate", Permission::kUseModels},
@@ -157,6 +160,17 @@ TEST(Generate, AnswersWithTextUsageAndTimings) {
   EXPECT_EQ(request.prompt, (std::vector<engine::TokenId>{256, 'h', 'i'}));
   EXPECT_EQ(request.max_tokens, 50);
   EXPECT_EQ(request.sampling.temperature, 0.f);
+}
+
+// The usual number of tokens is not the client's wish: it gives way to the context.
+TEST(Generate, OnlyAnAskedNumberOfTokensCanBeTooLarge) {
+  SimulatedOptions options = says("hello");
+  options.limits.context = 100;
+  Service service(options);
+  service.post("/generate", R"({"prompt":"hi"})");
+  EXPECT_EQ(service.engine->last_request().max_tokens, 97);
+  EXPECT_EQ(service.refusal("/generate", R"({"prompt":"hi","max_tokens":200})"),
+            "400 context_length_exceeded");
 }
 
 TEST(Generate, TakesScalarsFromTheQuery) {

@@ -11,7 +11,7 @@ bool match(const std::string& pattern, const std::string& path, std::string& res
   if (brace == std::string::npos) return pattern == path;
   if (path.size() <= brace || path.compare(0, brace, pattern, 0, brace) != 0) return false;
   rest = path.substr(brace);
-  return true;
+  return !rest.empty();
 }
 
 // A key that is wrong is refused wherever a key could matter: nobody falls back to being `local`.
@@ -25,9 +25,11 @@ net::HttpResponse unauthorized() {
 }  // namespace
 
 void RouteTable::add(std::string method, std::string path, Permission permission,
-                     std::size_t body_bytes_max, std::function<void(Call call)> handler) {
-  routes_.push_back(
-      Route{std::move(method), std::move(path), permission, body_bytes_max, std::move(handler)});
+                     std::size_t body_bytes_max, std::function<void(Call call)> handler,
+                     RouteDoc doc) {
+  HEARTH_CHECK(!doc.tag.empty() && !doc.summary.empty() && !doc.answers.empty());
+  routes_.push_back(Route{std::move(method), std::move(path), permission, body_bytes_max,
+                          std::move(handler), std::move(doc)});
 }
 
 void RouteTable::set_identities(std::shared_ptr<const security::Identities> identities) {

@@ -1,4 +1,5 @@
-// The one table of routes: what exists, who may use it, how large a body may be.
+// The one table of routes: what exists, who may use it, how large a body may be, and what
+// /openapi.json says of it.
 #pragma once
 
 #include <cstddef>
@@ -6,9 +7,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "net/http.h"
 #include "net/responder.h"
 #include "security/identity.h"
@@ -24,19 +27,47 @@ struct Call {
   std::string identity;  // whose request it is, for logs and the engine
 };
 
+// A JSON Schema that the document has once, under this name.
+struct NamedSchema {
+  std::string name;
+  OrderedJson schema;
+};
+
+struct RequestBody {
+  NamedSchema schema;
+  bool also_in_query = false;  // its scalars, in place of a body
+};
+
+struct Answer {
+  int status = 200;
+  std::string description;
+  std::string content_type;
+  NamedSchema schema;
+};
+
+struct RouteDoc {
+  std::string tag;
+  std::string summary;
+  std::optional<RequestBody> body;  // JSON
+  std::vector<Answer> answers;
+  std::vector<int> errors;  // statuses besides those that any route can give: see api/openapi.h
+};
+
 struct Route {
   std::string method;
   std::string path;  // "/v1/models" or "/v1/models/{id}", where the last part may contain slashes
   Permission permission;
   std::size_t body_bytes_max;
   std::function<void(Call call)> handler;
+  RouteDoc doc;
 };
 
 class RouteTable {
  public:
-  // A function instead of a plain struct, so that no route can forget its permission.
+  // A function instead of a plain struct, so that no route can forget its permission
+  // or its documentation (a summary and an answer at least, which is checked).
   void add(std::string method, std::string path, Permission permission, std::size_t body_bytes_max,
-           std::function<void(Call call)> handler);
+           std::function<void(Call call)> handler, RouteDoc doc);
 
   // Thread-safe. Before it is called there are no keys, and everyone is `local`.
   void set_identities(std::shared_ptr<const security::Identities> identities);

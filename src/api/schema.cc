@@ -1,9 +1,10 @@
 #include "api/schema.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <limits>
+
+#include "api/neutral.h"
+#include "api/structured_fields.h"
 
 namespace hearth::api {
 namespace {
@@ -37,74 +38,6 @@ std::optional<ApiError> check_tree(const OrderedJson& value) {
   return std::nullopt;
 }
 
-bool is_false(const OrderedJson& value) { return value == false; }
-bool is_bool(const OrderedJson& value) { return value.is_boolean(); }
-bool is_text(const OrderedJson& value) { return value.is_string(); }
-bool is_empty(const OrderedJson& value) { return value.is_structured() && value.empty(); }
-bool never(const OrderedJson&) { return false; }
-
-void read_stop(Fields& fields, std::vector<std::string>& out) {
-  const OrderedJson* value = fields.take("stop");
-  if (value == nullptr) return;
-  const auto wrong = [&](std::string message) {
-    fields.fail(ErrorKind::kInvalid, "invalid_value", "stop", std::move(message));
-  };
-  if (value->is_string()) {
-    out.push_back(value->get<std::string>());
-  } else if (value->is_array()) {
-    if (value->size() > kStopStringsMax) {
-      return wrong(fmt::format("stop takes at most {} strings", kStopStringsMax));
-    }
-    for (const OrderedJson& element : *value) {
-      if (!element.is_string()) return wrong("stop must be a string or a list of strings");
-      out.push_back(element.get<std::string>());
-    }
-  } else {
-    return wrong("stop must be a string or a list of strings");
-  }
-  for (const std::string& text : out) {
-    if (text.empty() || text.size() > kStopBytesMax) {
-      return wrong(fmt::format("a stop string must have 1 to {} bytes", kStopBytesMax));
-    }
-  }
-}
-
-void read_logit_bias(Fields& fields, engine::SamplingParams& sampling) {
-  const OrderedJson* value = fields.take("logit_bias");
-  if (value == nullptr) return;
-  const auto wrong = [&](std::string message) {
-    fields.fail(ErrorKind::kInvalid, "invalid_value", "logit_bias", std::move(message));
-  };
-  if (!value->is_object()) return wrong("logit_bias must be an object of token ids and numbers");
-  if (value->size() > kLogitBiasMax) {
-    return wrong(fmt::format("logit_bias takes at most {} entries", kLogitBiasMax));
-  }
-  for (const auto& [key, bias] : value->items()) {
-    engine::TokenId id = -1;
-    const auto [end, ec] = std::from_chars(key.data(), key.data() + key.size(), id);
-    if (ec != std::errc() || end != key.data() + key.size() || id < 0) {
-      return wrong("the keys of logit_bias must be token ids");
-    }
-    if (!bias.is_number() || !(std::abs(bias.get<double>()) <= 100.0)) {
-      return wrong("the values of logit_bias must be from -100 to 100");
-    }
-    sampling.logit_bias.emplace_back(id, bias.get<float>());
-  }
-}
-
-void read_seed(Fields& fields, bool as_text, std::optional<std::uint64_t>& out) {
-  const OrderedJson* value = fields.take("seed");
-  if (value == nullptr) return;
-  if (!as_text && value->is_number_unsigned()) {  // beyond int64 too
-    out = value->get<std::uint64_t>();
-    return;
-  }
-  std::optional<std::int64_t> seed;
-  fields.integer("seed", seed, std::numeric_limits<std::int64_t>::min(),
-                 std::numeric_limits<std::int64_t>::max());
-  if (seed) out = static_cast<std::uint64_t>(*seed);
-}
-
 // What every generating route has.
 void read_common(Fields& fields, bool as_text, GenerationParams& params) {
   engine::SamplingParams& s = params.sampling;
@@ -123,9 +56,10 @@ void read_common(Fields& fields, bool as_text, GenerationParams& params) {
   fields.number("repetition_penalty", s.repetition_penalty, 0.01, 10);
   fields.number("presence_penalty", s.presence_penalty, -2, 2);
   fields.number("frequency_penalty", s.frequency_penalty, -2, 2);
-  read_logit_bias(fields, s);
+  read_logit_bias(fields, s.logit_bias);
   read_seed(fields, as_text, params.seed);
   read_stop(fields, params.stop);
+  params.max_tokens_given = fields.has("max_tokens");
   fields.integer("max_tokens", params.max_tokens, 1, std::numeric_limits<std::int32_t>::max());
   fields.boolean("ignore_eos", params.ignore_eos);
   fields.boolean("stream", params.stream);
@@ -134,21 +68,17 @@ void read_common(Fields& fields, bool as_text, GenerationParams& params) {
 // What both OpenAI routes have besides.
 void read_openai(Fields& fields, GenerationParams& params) {
   fields.integer("n", params.choices, 1, kChoicesMax);
-  if (const OrderedJson* options = fields.take("stream_options")) {
-    Fields inner(*options, false, "stream_options.");
-    inner.boolean("include_usage", params.include_usage);
-    inner.unsupported_unless("include_obfuscation", is_bool);  // random padding; we send none
-    inner.finish();
-    if (inner.error()) {
-      fields.fail(inner.error()->error.kind, inner.error()->error.code, inner.error()->param,
-                  inner.error()->error.message);
-    }
-    if (!params.stream) {
-      fields.fail(ErrorKind::kInvalid, "invalid_value", "stream_options",
-                  "stream_options is only for streams");
-    }
+  bool has_options = false;
+  fields.object("stream_options", [&](Fields& options) {
+    has_options = true;
+    options.boolean("include_usage", params.include_usage);
+    options.unsupported_unless("include_obfuscation", kAnyBoolean);  // random padding: we send none
+  });
+  if (has_options && !params.stream) {
+    fields.fail(ErrorKind::kInvalid, "invalid_value", "stream_options",
+                "stream_options is only for streams");
   }
-  fields.unsupported_unless("user", is_text);
+  fields.unsupported_unless("user", kAnyText);
 }
 
 // Bounds what one request can make the server hold.
@@ -169,154 +99,30 @@ Parsed<T> finish(Fields& fields, T call) {
   return call;
 }
 
-// None if an element is no token id.
-std::optional<std::vector<engine::TokenId>> token_ids(const OrderedJson& array) {
-  std::vector<engine::TokenId> ids;
-  ids.reserve(array.size());
-  for (const OrderedJson& element : array) {
-    if (!element.is_number_unsigned() ||
-        element.get<std::uint64_t>() > std::numeric_limits<engine::TokenId>::max()) {
-      return std::nullopt;
-    }
-    ids.push_back(element.get<engine::TokenId>());
-  }
-  return ids;
-}
-
-void read_prompt(Fields& fields, CompletionCall& call) {
-  fields.require("prompt");
-  const OrderedJson* value = fields.take("prompt");
-  if (value == nullptr) return;
-  const auto wrong = [&](ErrorKind kind, std::string code, std::string message) {
-    fields.fail(kind, std::move(code), "prompt", std::move(message));
-  };
-  if (value->is_array() && value->size() == 1 && !value->front().is_number()) {
-    value = &value->front();  // a list of one prompt
-  }
-  if (value->is_string()) {
-    call.prompt = value->get<std::string>();
-    return;
-  }
-  if (!value->is_array() || value->empty()) {
-    return wrong(ErrorKind::kInvalid, "invalid_type",
-                 "prompt must be a string or a list of token ids");
-  }
-  if (!value->front().is_number()) {
-    return wrong(ErrorKind::kUnsupported, "unsupported_field", "only one prompt per request");
-  }
-  auto ids = token_ids(*value);
-  if (!ids) {
-    return wrong(ErrorKind::kInvalid, "invalid_prompt",
-                 "prompt has an element that is no token id");
-  }
-  call.prompt = *std::move(ids);
-}
-
-// A string, null, or a list of text parts, which are joined by newlines.
-std::optional<std::string> read_content(Fields& fields) {
-  const OrderedJson* content = fields.take("content");
-  if (content == nullptr) return std::string();
-  if (content->is_string()) return content->get<std::string>();
-  if (!content->is_array()) {
-    fields.fail(ErrorKind::kInvalid, "invalid_type", "content",
-                "content must be a string or a list of parts");
-    return std::nullopt;
-  }
-  std::string joined;
-  bool first = true;
-  for (const OrderedJson& part : *content) {
-    const bool text = part.is_object() && part.contains("type") && part["type"] == "text" &&
-                      part.contains("text") && part["text"].is_string();
-    if (!text) {
-      fields.fail(ErrorKind::kUnsupported, "unsupported_content", "content",
-                  "only text parts are supported");
-      return std::nullopt;
-    }
-    if (!first) joined += '\n';
-    first = false;
-    joined += part["text"].get_ref<const std::string&>();
-  }
-  return joined;
-}
-
-std::optional<ApiError> read_message(const OrderedJson& message, std::size_t index,
-                                     OrderedJson& out) {
-  Fields fields(message, false, fmt::format("messages[{}].", index));
-  std::string role;
-  std::string name;
-  fields.require("role");
-  fields.text("role", role);
-  if (role == "developer") role = "system";
-  if (!fields.error() && (role == "tool" || role == "function")) {
-    fields.fail(ErrorKind::kUnsupported, "unsupported_field", "role", "tools are not supported");
-  }
-  if (!fields.error() && role != "system" && role != "user" && role != "assistant") {
-    fields.fail(ErrorKind::kInvalid, "invalid_value", "role",
-                "role must be system, developer, user or assistant");
-  }
-  const auto content = read_content(fields);
-  if (role != "assistant") fields.require("content");
-  fields.text("name", name);
-  fields.unsupported_unless("tool_calls", is_empty);
-  for (const char* field : {"function_call", "tool_call_id", "audio", "refusal"}) {
-    fields.unsupported_unless(field, never);
-  }
-  fields.unsupported_unless("annotations", is_empty);
-  if (!fields.error()) fields.finish();
-  if (fields.error()) return fields.error();
-  out = OrderedJson::object();
-  out["role"] = role;
-  out["content"] = *content;
-  if (!name.empty()) out["name"] = name;
-  return std::nullopt;
-}
-
-void read_messages(Fields& fields, OrderedJson& out) {
-  fields.require("messages");
-  const OrderedJson* messages = fields.take("messages");
-  if (messages == nullptr) return;
-  if (!messages->is_array() || messages->empty()) {
-    return fields.fail(ErrorKind::kInvalid, "invalid_type", "messages",
-                       "messages must be a list with at least one message");
-  }
-  out = OrderedJson::array();
-  for (std::size_t i = 0; i < messages->size(); ++i) {
-    OrderedJson message;
-    if (const auto error = read_message((*messages)[i], i, message)) {
-      return fields.fail(error->error.kind, error->error.code, error->param, error->error.message);
-    }
-    out.push_back(std::move(message));
-  }
-}
-
 // Neutral values of what the chat API has and we do not.
 void read_neutral_chat_fields(Fields& fields) {
-  fields.unsupported_unless("response_format", [](const OrderedJson& value) {
-    return value.is_object() && value.size() == 1 && value.contains("type") &&
-           value["type"] == "text";
-  });
-  fields.unsupported_unless("tools", is_empty);
-  fields.unsupported_unless("functions", is_empty);
-  for (const char* name : {"tool_choice", "function_call"}) {
-    fields.unsupported_unless(
-        name, [](const OrderedJson& value) { return value == "none" || value == "auto"; });
-  }
-  fields.unsupported_unless("parallel_tool_calls", is_bool);
-  fields.unsupported_unless("store", is_false);
-  fields.unsupported_unless("metadata", [](const OrderedJson& value) { return value.is_object(); });
-  fields.unsupported_unless("modalities", [](const OrderedJson& value) {
-    return value.is_array() && value.size() == 1 && value.front() == "text";
-  });
-  fields.unsupported_unless("service_tier", [](const OrderedJson& value) {
-    return value == "auto" || value == "default";
-  });
-  for (const char* name : {"safety_identifier", "prompt_cache_key"}) {
-    fields.unsupported_unless(name, is_text);
-  }
+  fields.unsupported_unless("response_format", kTextFormat);
+  fields.unsupported_unless("tools", kEmptyList);
+  fields.unsupported_unless("functions", kEmptyList);
+  fields.unsupported_unless("tool_choice", kNoToolOrAuto);
+  fields.unsupported_unless("function_call", kNoToolOrAuto);
+  fields.unsupported_unless("parallel_tool_calls", kAnyBoolean);
+  fields.unsupported_unless("store", kFalse);
+  fields.unsupported_unless("metadata", kTextsByName);
+  fields.unsupported_unless("modalities", kTextModality);
+  fields.unsupported_unless("service_tier", kUsualTier);
+  fields.unsupported_unless("safety_identifier", kAnyText);
+  fields.unsupported_unless("prompt_cache_key", kAnyText);
   for (const char* name : {"audio", "prediction", "reasoning_effort", "verbosity",
                            "web_search_options", "prompt_cache_retention"}) {
-    fields.unsupported_unless(name, never);
+    fields.unsupported_unless(name, kNever);
   }
+}
+
+// Whether `document` is read or described.
+Fields fields_of(const Document& document) {
+  if (document.described != nullptr) return Fields::describing(*document.described);
+  return Fields(document.object, document.from_query);
 }
 
 }  // namespace
@@ -358,7 +164,7 @@ Parsed<Document> read_document(const net::HttpRequest& request, bool query_allow
 Parsed<GenerateCall> parse_generate(const Document& document) {
   GenerateCall call;
   call.params.max_tokens = 200;
-  Fields fields(document.object, document.from_query);
+  Fields fields = fields_of(document);
   fields.require("prompt");
   fields.text("prompt", call.prompt);
   read_common(fields, document.from_query, call.params);
@@ -369,8 +175,8 @@ Parsed<CompletionCall> parse_completion(const Document& document) {
   CompletionCall call;
   call.params.sampling.temperature = 1.f;
   call.params.max_tokens = 16;
-  Fields fields(document.object);
-  read_prompt(fields, call);
+  Fields fields = fields_of(document);
+  read_prompt(fields, call.prompt);
   read_common(fields, false, call.params);
   read_openai(fields, call.params);
   std::int64_t logprobs = -1;
@@ -382,15 +188,15 @@ Parsed<CompletionCall> parse_completion(const Document& document) {
     fields.fail(ErrorKind::kUnsupported, "unsupported_field", "best_of",
                 "best_of is only supported where it equals n");
   }
-  fields.unsupported_unless("echo", is_false);
-  fields.unsupported_unless("suffix", [](const OrderedJson& value) { return value == ""; });
+  fields.unsupported_unless("echo", kFalse);
+  fields.unsupported_unless("suffix", kNoText);
   return finish(fields, std::move(call));
 }
 
 Parsed<ChatCall> parse_chat(const Document& document) {
   ChatCall call;
   call.params.sampling.temperature = 1.f;
-  Fields fields(document.object);
+  Fields fields = fields_of(document);
   read_messages(fields, call.messages);
   read_common(fields, false, call.params);
   fields.integer("max_completion_tokens", call.params.max_tokens, 1,
@@ -412,9 +218,9 @@ Parsed<ChatCall> parse_chat(const Document& document) {
 
 Parsed<TokenizeCall> parse_tokenize(const Document& document) {
   TokenizeCall call;
-  Fields fields(document.object);
+  Fields fields = fields_of(document);
   fields.text("model", call.model);
-  if (document.object.contains("messages")) {
+  if (document.object.contains("messages")) {  // null too: it is there, and wrong
     read_messages(fields, call.messages);
   } else {
     fields.require("prompt");
@@ -427,18 +233,9 @@ Parsed<TokenizeCall> parse_tokenize(const Document& document) {
 
 Parsed<DetokenizeCall> parse_detokenize(const Document& document) {
   DetokenizeCall call;
-  Fields fields(document.object);
+  Fields fields = fields_of(document);
   fields.text("model", call.model);
-  fields.require("tokens");
-  if (const OrderedJson* value = fields.take("tokens")) {
-    auto ids = value->is_array() ? token_ids(*value) : std::nullopt;
-    if (ids) {
-      call.tokens = *std::move(ids);
-    } else {
-      fields.fail(ErrorKind::kInvalid, "invalid_type", "tokens",
-                  "tokens must be a list of token ids");
-    }
-  }
+  read_token_ids(fields, "tokens", call.tokens);
   fields.finish();
   if (fields.error()) return tl::unexpected(*fields.error());
   return call;

@@ -7,11 +7,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
-#include <variant>
 #include <vector>
 
 #include "api/fields.h"
+#include "api/structured_fields.h"
 #include "engine/messages.h"
 #include "net/http.h"
 
@@ -19,9 +18,6 @@ namespace hearth::api {
 
 constexpr std::int64_t kChoicesMax = 128;
 constexpr std::int64_t kTopLogprobsMax = 20;
-constexpr std::size_t kStopStringsMax = 16;
-constexpr std::size_t kStopBytesMax = 1024;  // each
-constexpr std::size_t kLogitBiasMax = 4096;  // entries
 constexpr std::int64_t kOutputTokensMax = 1
                                           << 19;  // n * max_tokens; with logprobs, their count too
 
@@ -30,6 +26,7 @@ struct GenerationParams {
   engine::SamplingParams sampling;
   std::optional<std::uint64_t> seed;       // absent: one from the operating system
   std::optional<std::int64_t> max_tokens;  // absent: what is left of the context
+  bool max_tokens_given = false;           // else it is the route's usual number
   std::int64_t choices = 1;
   std::vector<std::string> stop;
   bool ignore_eos = false;
@@ -44,7 +41,7 @@ struct GenerateCall {
 
 struct CompletionCall {
   GenerationParams params;
-  std::variant<std::string, std::vector<engine::TokenId>> prompt;
+  PromptOrIds prompt;
 };
 
 struct ChatCall {
@@ -71,6 +68,9 @@ using Parsed = tl::expected<T, ApiError>;
 struct Document {
   OrderedJson object;
   bool from_query = false;
+  // If set, a parse function reads nothing: it puts the JSON Schema of what it accepts here. Of
+  // `object` only matters which fields it has, where other fields depend on that.
+  OrderedJson* described = nullptr;
 };
 Parsed<Document> read_document(const net::HttpRequest& request, bool query_allowed);
 
@@ -79,5 +79,15 @@ Parsed<CompletionCall> parse_completion(const Document& document);
 Parsed<ChatCall> parse_chat(const Document& document);
 Parsed<TokenizeCall> parse_tokenize(const Document& document);
 Parsed<DetokenizeCall> parse_detokenize(const Document& document);
+
+// The JSON Schema of what `parse` accepts; of a document that has the fields of `present`, where
+// they change which others there are.
+template <class T>
+OrderedJson describe(Parsed<T> (*parse)(const Document&),
+                     OrderedJson present = OrderedJson::object()) {
+  OrderedJson schema;
+  [[maybe_unused]] const auto nothing = parse(Document{std::move(present), false, &schema});
+  return schema;
+}
 
 }  // namespace hearth::api
