@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <mutex>
 #include <optional>
 #include <random>
 
 #include "api/answer.h"
 #include "api/errors.h"
+#include "api/metrics.h"
 #include "api/route_table.h"
 #include "api/schema.h"
 #include "api/text_service.h"
@@ -74,6 +76,11 @@ struct App::Impl {
         output_pool(std::make_shared<TaskPool>(1, std::numeric_limits<std::size_t>::max())),
         text_pool(std::make_unique<TaskPool>(std::max(1, o.text_threads), o.text_queue_max)) {
     HEARTH_CHECK(!models.empty());
+    routes.observe([this](const std::string& route, const std::string& method, int status,
+                          std::string_view code) {
+      metrics->count_request(route, method, status);
+      if (!code.empty()) metrics->count_error(code);
+    });
     add_routes();
   }
   ~Impl() {
@@ -83,6 +90,7 @@ struct App::Impl {
 
   void add_routes();
   void health(const Call& call, bool ready);
+  void show_metrics(const Call& call);
   void list_models(const Call& call);
   void show_model(const Call& call);
   void generate(const Call& call);
@@ -102,6 +110,10 @@ struct App::Impl {
   const std::vector<ServedModel> models;
   const AppOptions options;
   RouteTable routes;
+  // Shared with the streams, which may end after the app.
+  const std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
+  std::mutex server_mutex;
+  std::function<net::ServerStats()> server_stats;  // guarded by server_mutex
   std::atomic<engine::RequestId> next_id{1};
   // One thread: detokenizing and JSON take microseconds per token. Never refuses: a request has at
   // most one task in it.
@@ -117,6 +129,9 @@ void App::Impl::add_routes() {
              [this](Call call) { health(call, false); });
   routes.add("GET", "/ready", Permission::kNone, kNoBodyMax,
              [this](Call call) { health(call, true); });
+  // Not on the pool: it must answer also when the pool's queue is full.
+  routes.add("GET", "/metrics", Permission::kReadMetrics, kNoBodyMax,
+             inline_route(&Impl::show_metrics));
   routes.add("GET", "/v1/models", Permission::kUseModels, kNoBodyMax,
              inline_route(&Impl::list_models));
   routes.add("GET", "/v1/models/{id}", Permission::kUseModels, kNoBodyMax,
@@ -148,6 +163,24 @@ void App::Impl::health(const Call& call, bool ready) {
   const char* good = ready ? "ready" : "ok";
   net::HttpResponse response =
       json_response(healthy ? 200 : 503, {{"status", healthy ? good : "engine_failed"}});
+  net::Responder responder = call.responder;
+  responder.send(std::move(response));
+}
+
+void App::Impl::show_metrics(const Call& call) {
+  ServerState state;
+  for (const ServedModel& model : models) {
+    state.models.push_back({model.id, model.engine->limits().context, model.engine->stats()});
+  }
+  {
+    const std::lock_guard lock(server_mutex);
+    if (server_stats) state.connections = server_stats();
+  }
+  state.text_queue = text_pool->waiting();
+  state.text_queue_max = options.text_queue_max;
+  net::HttpResponse response;
+  response.headers.emplace_back("Content-Type", Metrics::content_type());
+  response.body = metrics->text(state);
   net::Responder responder = call.responder;
   responder.send(std::move(response));
 }
@@ -294,9 +327,12 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
   info.include_usage = params.include_usage;
   info.logprobs = params.sampling.top_logprobs >= 0;
 
-  const auto generation =
-      std::make_shared<Generation>(*model.engine, model.tokenizer, output_pool, std::move(request),
-                                   params.stop, make_answer(info, call.responder));
+  auto answer = make_answer(info, call.responder, [counter = metrics](std::string_view code) {
+    counter->count_error(code);
+  });
+  const auto generation = std::make_shared<Generation>(
+      *model.engine, model.tokenizer, output_pool, std::move(request), params.stop,
+      std::move(answer), metrics->model(model.id, limits.context));
   net::Responder responder = call.responder;
   // Weak: the answer is a part of the generation, and the callback a part of the answer.
   responder.on_disconnect([weak = std::weak_ptr(generation)] {
@@ -314,6 +350,18 @@ net::Handler App::handler() {
   return [impl = impl_.get()](net::HttpRequest request, net::Responder responder) {
     impl->routes.dispatch(std::move(request), std::move(responder));
   };
+}
+
+std::function<void(int status, std::string_view code)> App::on_refusal() {
+  return [metrics = impl_->metrics](int status, std::string_view code) {
+    metrics->count_request("refused", "other", status);
+    metrics->count_error(code);
+  };
+}
+
+void App::watch_server(std::function<net::ServerStats()> stats) {
+  const std::lock_guard lock(impl_->server_mutex);
+  impl_->server_stats = std::move(stats);
 }
 
 const RouteTable& App::routes() const { return impl_->routes; }

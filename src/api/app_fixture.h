@@ -62,10 +62,13 @@ inline SimulatedOptions says(std::string text, FinishReason finish = FinishReaso
 
 class Service {
  public:
-  explicit Service(SimulatedOptions options = {}, AppOptions app_options = {})
+  explicit Service(SimulatedOptions options = {}, AppOptions app_options = {},
+                   const net::ServerOptions& net_options = {})
       : engine(std::make_shared<SimulatedEngine>(std::move(options))),
         app_(models(engine), app_options),
-        running_({}, app_.handler()) {}
+        running_(server_options(app_, net_options), app_.handler()) {
+    app_.watch_server([this] { return running_.server().stats(); });
+  }
 
   RawResponse send(const std::string& bytes) {
     LoopbackClient client(running_.port());
@@ -113,6 +116,10 @@ class Service {
   std::shared_ptr<SimulatedEngine> engine;
 
  private:
+  static net::ServerOptions server_options(App& app, net::ServerOptions options) {
+    options.on_refusal = app.on_refusal();
+    return options;
+  }
   static std::vector<ServedModel> models(const std::shared_ptr<SimulatedEngine>& engine) {
     ServedModel first;
     first.id = "org/first";

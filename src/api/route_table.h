@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "net/http.h"
@@ -38,10 +40,18 @@ class RouteTable {
   // HEAD is answered wherever GET is.
   void dispatch(net::HttpRequest request, net::Responder responder) const;
 
+  // Called for every answer when its head is made. `route` is the pattern of the route, or
+  // "unknown"; `code` that of an error document, else empty. On any thread, must return fast. Set
+  // it before the first dispatch().
+  using AnswerObserver = std::function<void(const std::string& route, const std::string& method,
+                                            int status, std::string_view code)>;
+  void observe(AnswerObserver observer) { observer_ = std::move(observer); }
+
   const std::vector<Route>& routes() const { return routes_; }
 
  private:
   std::vector<Route> routes_;
+  AnswerObserver observer_;
 };
 
 }  // namespace hearth::api

@@ -30,7 +30,9 @@ Status serve(const Options& options) {
   std::vector<api::ServedModel> models;
   models.push_back(std::move(model));
   api::App app(std::move(models), {});
+  server_options.on_refusal = app.on_refusal();
   net::Server server(server_options, app.handler());
+  app.watch_server([&server] { return server.stats(); });
   HEARTH_TRY_VOID(server.listen());
   log::info("ready: http://{}:{}", options.host, server.port());
   server.run();

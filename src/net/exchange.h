@@ -37,6 +37,7 @@ class Exchange {
   void abort();
   void on_disconnect(std::function<void()> callback);
   bool disconnected() const;
+  void observe(std::function<void(int status, std::string_view error_code)> observer);
   void abandoned();
 
   // The session's side.
@@ -53,6 +54,7 @@ class Exchange {
   void wrote(std::size_t bytes);
   void tick(Time now);    // writes the keep-alive text if the silence is long enough
   void close_after();     // the response's head, if not yet made, will say Connection: close
+  bool given_up() const;  // abort()ed by a responder
   bool listened() const;  // somebody wants to know of a disconnect
   void client_gone();     // calls the callback
   void detach();          // the session ends; `wake` is never called again
@@ -68,6 +70,7 @@ class Exchange {
   Framing framing_;
   std::function<void()> wake_;
   std::function<void()> disconnect_;
+  std::function<void(int status, std::string_view error_code)> observer_;
   StreamOptions stream_;
   std::string out_;         // framed bytes that the session has not taken
   std::size_t unsent_ = 0;  // out_ and what the session has taken but not yet written

@@ -69,8 +69,9 @@ void configure_socket(int fd) {
   set(SOL_SOCKET, SO_SNDBUF, 256 << 10);
 }
 
-void refuse_socket(int fd) {
+void refuse_socket(int fd, const ServerOptions& options) {
   HttpResponse response = error_response(503, "too_many_connections", "too many connections");
+  if (options.on_refusal) options.on_refusal(response.status, response.error_code);
   response.headers.emplace_back("Content-Length", std::to_string(response.body.size()));
   response.headers.emplace_back("Connection", "close");
   response.headers.emplace_back("Retry-After", "1");
@@ -100,6 +101,7 @@ struct Server::Impl final : SessionHost {
   void session_idle(SessionId id) override { connections.set_idle(id, true); }
   void session_busy(SessionId id) override { connections.set_idle(id, false); }
   void session_ended(SessionId id) override { connections.remove(id); }
+  void client_left() override { connections.count(&ServerStats::disconnects); }
 
   awaitable<void> accept_loop();
   awaitable<void> signal_loop();
@@ -190,7 +192,7 @@ awaitable<void> Server::Impl::take(int fd) {
   }
   if (room == Connections::Room::kNo || !acceptor->is_open()) {
     connections.count(&ServerStats::refused);
-    refuse_socket(fd);
+    refuse_socket(fd, options);
     co_return;
   }
   configure_socket(fd);
