@@ -1,9 +1,10 @@
 #include "api/metrics.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
-#include <regex>
 #include <set>
+#include <sstream>
 
 #include "api/app_fixture.h"
 
@@ -12,14 +13,49 @@ namespace {
 
 using Samples = std::map<std::string, double>;  // "name{label="value"}" -> value
 
+// A metric's or label's name.
+bool is_name(std::string_view text) {
+  return !text.empty() && (text[0] < '0' || text[0] > '9') &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == ':';
+         });
+}
+
+// `{a="b",c="d"}` or nothing; values without escapes.
+bool are_labels(std::string_view text) {
+  if (text.empty()) return true;
+  if (text.front() != '{' || text.back() != '}') return false;
+  text = text.substr(1, text.size() - 2);
+  for (;;) {
+    const std::size_t quote = text.find("=\"");
+    if (quote == std::string_view::npos || !is_name(text.substr(0, quote))) return false;
+    const std::size_t close = text.find('"', quote + 2);
+    if (close == std::string_view::npos) return false;
+    text.remove_prefix(close + 1);
+    if (text.empty()) return true;
+    if (text.front() != ',') return false;
+    text.remove_prefix(1);
+  }
+}
+
+// Each histogram's last bucket has its count.
+void expect_whole_histograms(const Samples& samples) {
+  const std::string infinity = ",le=\"+Inf\"";
+  for (const auto& [series, value] : samples) {
+    const std::size_t bucket = series.find("_bucket{");
+    const std::size_t bound = series.find(infinity);
+    if (bucket == std::string::npos || bound == std::string::npos) continue;
+    std::string count = series;
+    count.erase(bound, infinity.size());
+    count.replace(bucket, std::string("_bucket").size(), "_count");
+    ASSERT_TRUE(samples.contains(count)) << series;
+    EXPECT_EQ(samples.at(count), value) << series;
+  }
+}
+
 // Reads the text format strictly: each sample belongs to the TYPE line above it, each name has one
-// TYPE line, no series comes twice, and a histogram's buckets only grow and end in its count.
+// TYPE line, no series comes twice, and a histogram's buckets only grow.
 Samples read_text(const std::string& text) {
-  static const std::regex type_line(
-      R"(# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (counter|gauge|histogram))");
-  static const std::regex help_line(R"(# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) .+)");
-  static const std::regex sample_line(
-      R"(([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? (\S+))");
   Samples samples;
   std::set<std::string> names;
   std::string name;
@@ -28,23 +64,28 @@ Samples read_text(const std::string& text) {
   EXPECT_TRUE(text.ends_with("\n"));
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
-    std::smatch found;
-    if (std::regex_match(line, found, help_line)) continue;
-    if (std::regex_match(line, found, type_line)) {
-      name = found[1];
-      type = found[2];
+    if (line.starts_with("# HELP ")) continue;
+    if (line.starts_with("# TYPE ")) {
+      const std::size_t space = line.find(' ', 7);
+      name = line.substr(7, space - 7);
+      type = line.substr(space + 1);
+      EXPECT_TRUE(is_name(name)) << line;
+      EXPECT_TRUE(type == "counter" || type == "gauge" || type == "histogram") << line;
       EXPECT_TRUE(names.insert(name).second) << line;
       continue;
     }
-    if (!std::regex_match(line, found, sample_line)) {
+    const std::size_t space = line.rfind(' ');
+    const std::string series = line.substr(0, space);
+    std::string base = series.substr(0, series.find('{'));
+    if (space == std::string::npos || !is_name(base) || !are_labels(series.substr(base.size()))) {
       ADD_FAILURE() << "not of the format: " << line;
       continue;
     }
-    std::string base = found[1];
-    const double value = std::stod(found[4]);
+    const double value = std::stod(line.substr(space + 1));
     if (type == "histogram") {
       const std::size_t suffix = base.rfind('_');
       const std::string kind = base.substr(suffix + 1);
+      EXPECT_TRUE(kind == "bucket" || kind == "sum" || kind == "count") << line;
       base.resize(suffix);
       if (kind == "bucket") {
         EXPECT_GE(value, bucket) << line;
@@ -55,15 +96,9 @@ Samples read_text(const std::string& text) {
     }
     EXPECT_EQ(base, name) << line;
     EXPECT_TRUE(std::isfinite(value)) << line;
-    EXPECT_TRUE(samples.emplace(found[1].str() + found[2].str(), value).second) << line;
+    EXPECT_TRUE(samples.emplace(series, value).second) << line;
   }
-  for (const auto& [series, value] : samples) {
-    const std::size_t place = series.find("_bucket{");
-    if (place == std::string::npos || series.find("le=\"+Inf\"") == std::string::npos) continue;
-    std::string count = series.substr(0, place) + "_count" + series.substr(place + 7);
-    count.erase(count.find(",le="), std::string(",le=\"+Inf\"").size());
-    EXPECT_EQ(samples.at(count), value) << series;
-  }
+  expect_whole_histograms(samples);
   return samples;
 }
 
