@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
+
 namespace hearth::testing {
 
 using engine::Event;
@@ -59,6 +61,7 @@ Status SimulatedEngine::submit(engine::GenerateRequest request,
       running.sink = sink;
       running_.push_back(std::move(running));
     }
+    stats_.prompt_tokens += static_cast<std::int64_t>(request.prompt.size());
     last_ = std::move(request);
     ++submitted_;
   }
@@ -82,7 +85,7 @@ void SimulatedEngine::cancel_choice(engine::RequestId id, std::int32_t choice) {
 
 engine::EngineStats SimulatedEngine::stats() const {
   const std::lock_guard lock(mutex_);
-  engine::EngineStats stats;
+  engine::EngineStats stats = stats_;
   stats.running = static_cast<std::int64_t>(running_.size());
   stats.healthy = healthy_;
   return stats;
@@ -101,6 +104,7 @@ bool SimulatedEngine::wait_idle(std::chrono::milliseconds at_most) const {
 bool SimulatedEngine::step(Running& running, Event& event) {
   event.request = running.request;
   event.choice = running.choice;
+  event.made_ns = Clock::system().now().time_since_epoch().count();
   if (running.cancelled || stop_) {
     ++cancelled_choices_;
     event.finish = FinishReason::kCancelled;
@@ -117,6 +121,7 @@ bool SimulatedEngine::step(Running& running, Event& event) {
       }
     }
     event.token = std::move(token);
+    ++stats_.generated_tokens;
     if (static_cast<std::int32_t>(running.next) < running.max_tokens) return false;
     event.finish = FinishReason::kLength;
   } else {
@@ -133,6 +138,7 @@ void SimulatedEngine::run() {
     changed_.wait(lock, [&] { return stop_ || !running_.empty(); });
     if (running_.empty()) return;
     std::vector<std::pair<std::shared_ptr<engine::EventSink>, Event>> events;
+    stats_.steps.add(static_cast<std::int64_t>(running_.size()));
     for (std::size_t i = 0; i < running_.size();) {
       Event event;
       const bool last = step(running_[i], event);

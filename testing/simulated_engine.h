@@ -71,6 +71,7 @@ class SimulatedEngine final : public engine::Engine {
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   std::vector<Running> running_;
+  engine::EngineStats stats_;  // what only grows
   engine::GenerateRequest last_;
   bool stop_ = false;
   std::thread thread_;

@@ -3,7 +3,7 @@
 
 - a folder may include only the folders on its line, each of a lower level: so there is no cycle;
 - Boost (Beast, Asio) only in net/*.cc and net/ test files; OpenSSL and libsodium only in crypto/
-  and net/; libcurl only in net/*.cc; zlib only in store/.
+  and net/; libcurl only in net/*.cc; zlib only in store/; prometheus-cpp only in api/*.cc.
 """
 
 import pathlib
@@ -19,6 +19,7 @@ LIBRARIES = {
     "sodium": ({"crypto", "net"}, False),
     "curl/": ({"net"}, True),
     "zlib.h": ({"store"}, True),
+    "prometheus/": ({"api"}, True),
 }
 
 

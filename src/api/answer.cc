@@ -38,11 +38,13 @@ class WholeAnswer final : public GenerationOutput {
 
 class StreamAnswer final : public GenerationOutput {
  public:
-  StreamAnswer(const AnswerInfo& info, net::Responder responder)
+  StreamAnswer(const AnswerInfo& info, net::Responder responder,
+               std::function<void(std::string_view code)> on_error)
       : request_id_(info.request_id),
         formatter_(make_formatter(info)),
         responder_(responder),
-        events_(std::move(responder)) {}
+        events_(std::move(responder)),
+        on_error_(std::move(on_error)) {}
 
   bool delta(int choice, Delta delta, std::optional<engine::FinishReason> finish) override {
     if (!open()) return false;
@@ -61,7 +63,9 @@ class StreamAnswer final : public GenerationOutput {
       responder_.send(to_response(error, request_id_));
       return;
     }
-    if (events_.event("error", public_error(error, request_id_).body)) events_.end();
+    const PublicError shown = public_error(error, request_id_);
+    on_error_(shown.code);
+    if (events_.event("error", shown.body)) events_.end();
   }
 
  private:
@@ -82,13 +86,18 @@ class StreamAnswer final : public GenerationOutput {
   std::unique_ptr<Formatter> formatter_;
   net::Responder responder_;
   net::SseWriter events_;
+  const std::function<void(std::string_view code)> on_error_;
   bool begun_ = false;
 };
 
 }  // namespace
 
-std::unique_ptr<GenerationOutput> make_answer(const AnswerInfo& info, net::Responder responder) {
-  if (info.stream) return std::make_unique<StreamAnswer>(info, std::move(responder));
+std::unique_ptr<GenerationOutput> make_answer(
+    const AnswerInfo& info, net::Responder responder,
+    std::function<void(std::string_view code)> on_stream_error) {
+  if (info.stream) {
+    return std::make_unique<StreamAnswer>(info, std::move(responder), std::move(on_stream_error));
+  }
   return std::make_unique<WholeAnswer>(info, std::move(responder));
 }
 

@@ -2,7 +2,9 @@
 // ends with "[DONE]", or with an `error` event if it fails after the first byte.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string_view>
 
 #include "api/format.h"
 #include "api/generation.h"
@@ -10,6 +12,9 @@
 
 namespace hearth::api {
 
-std::unique_ptr<GenerationOutput> make_answer(const AnswerInfo& info, net::Responder responder);
+// `on_stream_error` gets the code of an error that is told in the middle of a stream.
+std::unique_ptr<GenerationOutput> make_answer(
+    const AnswerInfo& info, net::Responder responder,
+    std::function<void(std::string_view code)> on_stream_error);
 
 }  // namespace hearth::api

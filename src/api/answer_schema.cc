@@ -83,6 +83,8 @@ Answer json_answer(NamedSchema schema, int status, std::string description) {
   return {status, std::move(description), "application/json", std::move(schema)};
 }
 
+Answer metrics_answer() { return {200, "Success.", "text/plain", {"Metrics", string()}}; }
+
 Answer stream_answer() {
   // Of each event, as those do who read text/event-stream in an OpenAPI document before 3.2.
   OrderedJson event = object({{"event", one_of({"message", "error"})}, {"data", string()}});

@@ -6,7 +6,8 @@
 namespace hearth::api {
 
 Answer json_answer(NamedSchema schema, int status = 200, std::string description = "Success.");
-Answer stream_answer();  // server-sent events, in place of the whole answer
+Answer metrics_answer();  // Prometheus' text format
+Answer stream_answer();   // server-sent events, in place of the whole answer
 
 NamedSchema health_schema();
 NamedSchema model_schema();

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <mutex>
 #include <optional>
 #include <random>
 
 #include "api/answer.h"
 #include "api/answer_schema.h"
 #include "api/errors.h"
+#include "api/metrics.h"
 #include "api/openapi.h"
 #include "api/route_table.h"
 #include "api/schema.h"
@@ -78,6 +80,11 @@ struct App::Impl {
         text_pool(
             std::make_unique<TaskPool>(std::max(1, options.text_threads), options.text_queue_max)) {
     for (ServedModel& model : m) HEARTH_CHECK(models.add(std::move(model)));
+    routes.observe([this](const std::string& route, const std::string& method, int status,
+                          std::string_view code) {
+      metrics->count_request(route, method, status);
+      if (!code.empty()) metrics->count_error(code);
+    });
     add_routes();
   }
   ~Impl() {
@@ -88,6 +95,7 @@ struct App::Impl {
   void add_routes();
   void health(const Call& call, bool ready);
   void openapi(const Call& call);
+  void show_metrics(const Call& call);
   void list_models(const Call& call);
   void show_model(const Call& call);
   void generate(const Call& call);
@@ -106,8 +114,12 @@ struct App::Impl {
   const AppOptions options;
   std::atomic<std::chrono::milliseconds> request_timeout;
   std::atomic<bool> stopping{false};
-  ModelSet models;
+  // Shared with the streams, which may end after the app.
+  const std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
+  ModelSet models{[this](const std::string& id) { metrics->forget(id); }};
   RouteTable routes;
+  std::mutex server_mutex;
+  std::function<net::ServerStats()> server_stats;  // guarded by server_mutex
   Admin admin;
   std::string openapi_text;  // /openapi.json
   std::atomic<engine::RequestId> next_id{1};
@@ -133,6 +145,10 @@ void App::Impl::add_routes() {
              {"Server", "Whether the server can generate", {}, health_answers, {}});
   routes.add("GET", "/openapi.json", Permission::kNone, kNoBodyMax, inline_route(&Impl::openapi),
              {"Server", "This document", {}, {json_answer(openapi_schema())}, {}});
+  // Not on the pool: it must answer also when the pool's queue is full.
+  routes.add("GET", "/metrics", Permission::kReadMetrics, kNoBodyMax,
+             inline_route(&Impl::show_metrics),
+             {"Server", "What Prometheus reads", {}, {metrics_answer()}, {}});
   routes.add("GET", "/v1/models", Permission::kUseModels, kNoBodyMax,
              inline_route(&Impl::list_models),
              {"Models", "The models served", {}, {json_answer(model_list_schema())}, {}});
@@ -212,6 +228,24 @@ void App::Impl::health(const Call& call, bool ready) {
   const bool good = healthy && (!ready || (!stopping && !all.empty()));
   net::Responder responder = call.responder;
   responder.send(json_response(good ? 200 : 503, {{"status", status}}));
+}
+
+void App::Impl::show_metrics(const Call& call) {
+  ServerState state;
+  for (const auto& model : models.list()) {
+    state.models.push_back({model->id, model->engine->limits().context, model->engine->stats()});
+  }
+  {
+    const std::lock_guard lock(server_mutex);
+    if (server_stats) state.connections = server_stats();
+  }
+  state.text_queue = text_pool->waiting();
+  state.text_queue_max = options.text_queue_max;
+  net::HttpResponse response;
+  response.headers.emplace_back("Content-Type", Metrics::content_type());
+  response.body = metrics->text(state);
+  net::Responder responder = call.responder;
+  responder.send(std::move(response));
 }
 
 void App::Impl::list_models(const Call& call) {
@@ -352,9 +386,12 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
   info.include_usage = params.include_usage;
   info.logprobs = params.sampling.top_logprobs >= 0;
 
-  const auto generation =
-      std::make_shared<Generation>(model.engine, model.tokenizer, output_pool, std::move(request),
-                                   params.stop, make_answer(info, call.responder));
+  auto answer = make_answer(info, call.responder, [counter = metrics](std::string_view code) {
+    counter->count_error(code);
+  });
+  const auto generation = std::make_shared<Generation>(
+      model.engine, model.tokenizer, output_pool, std::move(request), params.stop,
+      std::move(answer), metrics->model(model.id, limits.context));
   net::Responder responder = call.responder;
   // Weak: the answer is a part of the generation, and the callback a part of the answer.
   responder.on_disconnect([weak = std::weak_ptr(generation)] {
@@ -372,6 +409,18 @@ net::Handler App::handler() {
   return [impl = impl_.get()](net::HttpRequest request, net::Responder responder) {
     impl->routes.dispatch(std::move(request), std::move(responder));
   };
+}
+
+std::function<void(int status, std::string_view code)> App::on_refusal() {
+  return [metrics = impl_->metrics](int status, std::string_view code) {
+    metrics->count_request("refused", "other", status);
+    metrics->count_error(code);
+  };
+}
+
+void App::watch_server(std::function<net::ServerStats()> stats) {
+  const std::lock_guard lock(impl_->server_mutex);
+  impl_->server_stats = std::move(stats);
 }
 
 const RouteTable& App::routes() const { return impl_->routes; }

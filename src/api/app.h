@@ -11,7 +11,9 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "api/admin.h"
@@ -48,6 +50,11 @@ class App {
   // Thread-safe. From now on /ready says no, and requests for text are refused ("shutting_down");
   // those that are open go on.
   void stop_taking_requests();
+
+  // For /metrics. The server exists after the app: give on_refusal() to its options, and say where
+  // its figures come from once it is there; they are asked for until the app ends.
+  std::function<void(int status, std::string_view code)> on_refusal();
+  void watch_server(std::function<net::ServerStats()> stats);
 
  private:
   struct Impl;

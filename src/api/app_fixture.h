@@ -65,11 +65,14 @@ class Service {
   engine::EngineReaper reaper_;  // first: its destructor waits for the engine
 
  public:
-  explicit Service(SimulatedOptions options = {}, AppOptions app_options = {})
+  explicit Service(SimulatedOptions options = {}, AppOptions app_options = {},
+                   const net::ServerOptions& net_options = {})
       : engine(std::static_pointer_cast<SimulatedEngine>(
             reaper_.adopt(std::make_unique<SimulatedEngine>(std::move(options))))),
         app_(models(engine), std::move(app_options)),
-        running_({}, app_.handler()) {}
+        running_(server_options(app_, net_options), app_.handler()) {
+    app_.watch_server([this] { return running_.server().stats(); });
+  }
 
   RawResponse send(const std::string& bytes) {
     LoopbackClient client(running_.port());
@@ -117,6 +120,10 @@ class Service {
   std::shared_ptr<SimulatedEngine> engine;
 
  private:
+  static net::ServerOptions server_options(App& app, net::ServerOptions options) {
+    options.on_refusal = app.on_refusal();
+    return options;
+  }
   static std::vector<ServedModel> models(const std::shared_ptr<SimulatedEngine>& engine) {
     ServedModel first;
     first.id = "org/first";

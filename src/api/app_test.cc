@@ -48,6 +48,7 @@ TEST(App, EveryRouteHasThePermissionThatIsWantedOfIt) {
       {"/health", Permission::kNone},
       {"/ready", Permission::kNone},
       {"/openapi.json", Permission::kNone},
+      {"/metrics", Permission::kReadMetrics},
       {"/v1/models", Permission::kUseModels},
       {"/v1/models/{id}", Permission::kUseModels},
       {"/generate", Permission::kUseModels},

@@ -35,10 +35,11 @@ PublicError public_error(const Error& error, std::string_view request_id, std::s
   const int status = status_of(error);
   if (status == 500) {
     log::error("request {}: {}: {}", request_id, error.code, error.message);
-    return {status, net::error_body(status, "internal_error",
-                                    fmt::format("internal error, request id {}", request_id))};
+    return {status, "internal_error",
+            net::error_body(status, "internal_error",
+                            fmt::format("internal error, request id {}", request_id))};
   }
-  return {status, net::error_body(status, error.code, error.message, param)};
+  return {status, error.code, net::error_body(status, error.code, error.message, param)};
 }
 
 net::HttpResponse to_response(const Error& error, std::string_view request_id,
@@ -47,6 +48,7 @@ net::HttpResponse to_response(const Error& error, std::string_view request_id,
   net::HttpResponse response;
   response.status = shown.status;
   response.body = std::move(shown.body);
+  response.error_code = std::move(shown.code);
   response.headers.emplace_back("Content-Type", "application/json");
   if (response.status == 429 || response.status == 503) {
     response.headers.emplace_back("Retry-After", "1");

@@ -15,6 +15,7 @@ int status_of(const Error& error);
 // request id.
 struct PublicError {
   int status = 500;
+  std::string code;
   std::string body;
 };
 PublicError public_error(const Error& error, std::string_view request_id,

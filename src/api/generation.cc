@@ -9,16 +9,18 @@ using engine::FinishReason;
 Generation::Generation(std::shared_ptr<engine::Engine> engine,
                        std::shared_ptr<const text::Tokenizer> tokenizer,
                        std::shared_ptr<TaskPool> pool, engine::GenerateRequest request,
-                       std::vector<std::string> stop, std::unique_ptr<GenerationOutput> output)
+                       std::vector<std::string> stop, std::unique_ptr<GenerationOutput> output,
+                       std::shared_ptr<ModelMetrics> metrics)
     : engine_(std::move(engine)),
       pool_(std::move(pool)),
       id_(request.id),
       deadline_ns_(request.deadline_ns),
-      output_(std::move(output)) {
+      output_(std::move(output)),
+      metrics_(std::move(metrics)) {
   usage_.prompt_tokens = static_cast<std::int64_t>(request.prompt.size());
   for (std::int32_t i = 0; i < request.choices; ++i) {
     choices_.push_back(
-        Choice{ChoiceText(tokenizer, stop, request.sampling.top_logprobs >= 0), false, false});
+        Choice{.text = ChoiceText(tokenizer, stop, request.sampling.top_logprobs >= 0)});
   }
   request_ = std::move(request);
 }
@@ -29,6 +31,7 @@ void Generation::start() {
     const std::lock_guard lock(mutex_);
     scheduled_ = true;
   }
+  submitted_ns_ = Clock::system().now().time_since_epoch().count();
   engine::GenerateRequest request = *std::move(request_);
   request_.reset();
   const Status submitted = engine_->submit(std::move(request), shared_from_this());
@@ -73,6 +76,7 @@ void Generation::handle(engine::Event& event) {
   Choice& choice = choices_[static_cast<std::size_t>(event.choice)];
   if (event.token && !choice.text.stopped()) {
     const bool last = event.finish.has_value();
+    measure_token(event, choice);
     Delta delta = choice.text.push(*event.token);
     if (choice.text.stopped()) {
       if (!last) engine_->cancel_choice(id_, event.choice);
@@ -87,8 +91,31 @@ void Generation::handle(engine::Event& event) {
   if (event.finish) handle_finish(event, choice);
 }
 
+void Generation::measure_token(const engine::Event& event, Choice& choice) {
+  if (choice.first_token_ns == 0) {
+    choice.first_token_ns = event.made_ns;
+    metrics_->first_token(event.made_ns - submitted_ns_);
+  } else {
+    metrics_->next_token(event.made_ns - choice.last_token_ns);
+  }
+  choice.last_token_ns = event.made_ns;
+}
+
+void Generation::measure_end(const engine::Event& event, const Choice& choice) {
+  ChoiceEnd end;
+  // The engine only knows that a choice with a stop string was cancelled.
+  end.reason = choice.text.stopped() ? FinishReason::kStop : *event.finish;
+  end.prompt_tokens = usage_.prompt_tokens;
+  end.generated_tokens = choice.text.tokens();
+  end.timings = event.timings;
+  end.total_ns = event.made_ns - submitted_ns_;
+  end.decode_ns = choice.last_token_ns - choice.first_token_ns;
+  metrics_->choice_ended(end);
+}
+
 void Generation::handle_finish(engine::Event& event, Choice& choice) {
   choice.ended = true;
+  measure_end(event, choice);
   usage_.cached_tokens = std::max<std::int64_t>(usage_.cached_tokens, event.cached_tokens);
   const auto total = [](const engine::Timings& t) {
     return t.queued_ns + t.prefill_ns + t.decode_ns;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "api/choice_text.h"
+#include "api/metrics.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/task_pool.h"
@@ -45,7 +46,7 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
   Generation(std::shared_ptr<engine::Engine> engine,
              std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<TaskPool> pool,
              engine::GenerateRequest request, std::vector<std::string> stop,
-             std::unique_ptr<GenerationOutput> output);
+             std::unique_ptr<GenerationOutput> output, std::shared_ptr<ModelMetrics> metrics);
 
   void start();   // submits; a refusal goes to the output
   void cancel();  // thread-safe: the client is gone, the output gets nothing more
@@ -57,11 +58,15 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
     ChoiceText text;
     bool told = false;   // its finish went to the output
     bool ended = false;  // the engine's terminal event has come
+    std::int64_t first_token_ns = 0;
+    std::int64_t last_token_ns = 0;
   };
 
   void drain();
   void handle(engine::Event& event);
   void handle_finish(engine::Event& event, Choice& choice);
+  void measure_token(const engine::Event& event, Choice& choice);
+  void measure_end(const engine::Event& event, const Choice& choice);
   void tell(int index, Choice& choice, Delta delta, std::optional<engine::FinishReason> finish);
   void fail_with(const Error& error);
   void finish_if_complete();
@@ -81,6 +86,8 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
   std::unique_ptr<GenerationOutput> output_;  // null once it has got its last call
   Usage usage_;
   engine::Timings timings_;
+  std::int64_t submitted_ns_ = 0;
+  const std::shared_ptr<ModelMetrics> metrics_;
   std::atomic<bool> cancelled_{false};
 };
 

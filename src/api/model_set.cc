@@ -32,11 +32,15 @@ bool ModelSet::add(ServedModel model) {
 }
 
 ModelSet::Entry ModelSet::remove(const std::string& id) {
-  const std::lock_guard lock(mutex_);
-  const auto found = std::find_if(models_.begin(), models_.end(), named(id));
-  if (found == models_.end()) return nullptr;
-  Entry removed = std::move(*found);
-  models_.erase(found);
+  Entry removed;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::find_if(models_.begin(), models_.end(), named(id));
+    if (found == models_.end()) return nullptr;
+    removed = std::move(*found);
+    models_.erase(found);
+  }
+  on_removed_(id);
   return removed;
 }
 

@@ -2,9 +2,11 @@
 // it for as long as needed. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "api/served_model.h"
@@ -14,6 +16,10 @@ namespace hearth::api {
 class ModelSet {
  public:
   using Entry = std::shared_ptr<const ServedModel>;
+
+  // `on_removed` is called with the id, outside all locks.
+  explicit ModelSet(std::function<void(const std::string& id)> on_removed)
+      : on_removed_(std::move(on_removed)) {}
 
   // Empty or "default": the one that has been here for longest. Null: there is none of that name.
   Entry find(const std::string& name) const;
@@ -25,6 +31,7 @@ class ModelSet {
   Entry remove(const std::string& id);
 
  private:
+  const std::function<void(const std::string& id)> on_removed_;
   mutable std::mutex mutex_;
   std::vector<Entry> models_;
 };

@@ -47,9 +47,11 @@ void RouteTable::dispatch(net::HttpRequest request, net::Responder responder) co
   const Route* found = nullptr;
   std::string rest;
   std::vector<std::string> allowed;
+  std::string pattern = "unknown";
   for (const Route& route : routes_) {
     std::string matched;
     if (!match(route.path, request.path, matched)) continue;
+    if (found == nullptr) pattern = route.path;
     if (route.method == method && found == nullptr) {
       found = &route;
       rest = std::move(matched);
@@ -58,6 +60,11 @@ void RouteTable::dispatch(net::HttpRequest request, net::Responder responder) co
       allowed.push_back(route.method);
       if (route.method == "GET") allowed.push_back("HEAD");
     }
+  }
+  if (observer_) {
+    responder.observe(
+        [this, pattern = std::move(pattern), given = request.method](
+            int status, std::string_view code) { observer_(pattern, given, status, code); });
   }
   if (found == nullptr && allowed.empty()) {
     responder.send(net::error_response(404, "unknown_route", "there is nothing at this path"));

@@ -9,6 +9,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -77,6 +79,13 @@ class RouteTable {
   // HEAD is answered wherever GET is.
   void dispatch(net::HttpRequest request, net::Responder responder) const;
 
+  // Called for every answer when its head is made. `route` is the pattern of the route, or
+  // "unknown"; `code` that of an error document, else empty. On any thread, must return fast. Set
+  // it before the first dispatch().
+  using AnswerObserver = std::function<void(const std::string& route, const std::string& method,
+                                            int status, std::string_view code)>;
+  void observe(AnswerObserver observer) { observer_ = std::move(observer); }
+
   const std::vector<Route>& routes() const { return routes_; }
 
  private:
@@ -86,6 +95,7 @@ class RouteTable {
   mutable std::mutex mutex_;
   std::shared_ptr<const security::Identities> identities_ =
       std::make_shared<const security::Identities>();
+  AnswerObserver observer_;
 };
 
 }  // namespace hearth::api

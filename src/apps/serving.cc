@@ -152,7 +152,9 @@ Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
   if (read_again) {
     options.on_hangup = [&] { reloads.post([&] { reload(read_again); }); };
   }
+  options.on_refusal = app_->on_refusal();
   server_ = std::make_unique<net::Server>(options, app_->handler());
+  app_->watch_server([this] { return server_->stats(); });
   HEARTH_TRY_VOID(server_->listen());
   {
     const std::lock_guard lock(failure_mutex_);

@@ -20,6 +20,11 @@ bool TaskPool::post(std::function<void()> task) {
   return true;
 }
 
+std::size_t TaskPool::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.size();
+}
+
 void TaskPool::work() {
   for (;;) {
     std::function<void()> task;

@@ -23,6 +23,8 @@ class TaskPool {
   // dropped.
   bool post(std::function<void()> task);
 
+  std::size_t waiting() const;  // tasks that no thread has begun
+
   // Lets running tasks end, drops the waiting ones, joins. Not from a task of its own.
   void stop();
 
@@ -30,7 +32,7 @@ class TaskPool {
   void work();
 
   const std::size_t queue_max_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable ready_;
   std::deque<std::function<void()>> queue_;
   bool stopped_ = false;

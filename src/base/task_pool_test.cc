@@ -37,8 +37,10 @@ TEST(TaskPool, RefusesBeyondItsQueueAndDropsOnStop) {
   started.get_future().wait();
   const auto held = std::make_shared<int>(1);
   std::atomic<int> ran{0};
+  EXPECT_EQ(pool.waiting(), 0u);  // what runs does not wait
   EXPECT_TRUE(pool.post([&, held] { ++ran; }));
   EXPECT_TRUE(pool.post([&, held] { ++ran; }));
+  EXPECT_EQ(pool.waiting(), 2u);
   EXPECT_FALSE(pool.post([&, held] { ++ran; }));
   std::thread stopper([&] { pool.stop(); });
   while (pool.post([] {})) std::this_thread::yield();  // until stop() has begun

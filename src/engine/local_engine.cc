@@ -231,8 +231,12 @@ void LocalEngine::step() {
   if (slices.empty()) return;
   if (FAULT_POINT("engine.step")) throw std::bad_alloc();
   const std::int64_t begun = now_ns();
-  for (const Slice& s : slices)
+  std::int64_t step_rows = 0;
+  for (const Slice& s : slices) {
     if (s.sequence->started_ns == 0) s.sequence->started_ns = begun;
+    step_rows += s.rows;
+  }
+  steps_.add(step_rows);
 
   // A pass at a time; a long slice continues in the next pass, on the pages it has filled so far.
   std::vector<Sampled> sampled;
@@ -340,6 +344,7 @@ void LocalEngine::accept(const Sampled& sampled, std::int64_t now) {
   event.request = request.id;
   event.choice = s.choice;
   event.token = sampled.out;
+  event.made_ns = now;
   s.owner->sink->on_event(std::move(event));
 }
 
@@ -379,6 +384,7 @@ void LocalEngine::finish(Sequence& sequence, FinishReason reason, std::optional<
   event.token = std::move(token);
   event.finish = reason;
   event.error = std::move(error);
+  event.made_ns = now;
   const std::int64_t started = taken->started_ns ? taken->started_ns : now;
   const std::int64_t first = taken->first_token_ns ? taken->first_token_ns : now;
   event.timings = {started - owner.submitted_ns, first - started, now - first};
@@ -410,6 +416,7 @@ void LocalEngine::publish() {
   stats_.pages_used = pool_->pages_used();
   stats_.prompt_tokens = prompt_tokens_;
   stats_.generated_tokens = generated_tokens_;
+  stats_.steps = steps_;
   stats_.preemptions = scheduler_.preemptions();
 }
 

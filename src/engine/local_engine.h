@@ -95,6 +95,7 @@ class LocalEngine final : public Engine {
   std::size_t handled_ = 0;
   std::int64_t prompt_tokens_ = 0;
   std::int64_t generated_tokens_ = 0;
+  StepRows steps_;
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <future>
 #include <iterator>
+#include <numeric>
 #include <set>
 
 #include "base/json.h"
@@ -348,10 +349,17 @@ TEST(LocalEngine, RandomCancelsFromElsewhere) {
 TEST(LocalEngine, CountsAndTimes) {
   const auto engine = make_engine(llama(), small_options());
   const auto sink = std::make_shared<Collector>();
+  std::vector<std::int64_t> made;
+  sink->react = [&](const Event& event) { made.push_back(event.made_ns); };
+  const std::int64_t submitted = Clock::system().now().time_since_epoch().count();
   ASSERT_TRUE(engine->submit(make_request(1, prompt_of(50), 7), sink));
   sink->wait(1);
   expect_empty(*engine);
   const EngineStats stats = engine->stats();
+  EXPECT_EQ(stats.steps.rows, 50 + 6);  // the last token is not computed any more
+  EXPECT_EQ(stats.steps.counts[0], 6);  // one row
+  EXPECT_EQ(stats.steps.counts[4], 1);  // 33 to 64 rows
+  EXPECT_EQ(std::accumulate(stats.steps.counts.begin(), stats.steps.counts.end(), 0), 7);
   EXPECT_EQ(stats.prompt_tokens, 50);
   EXPECT_EQ(stats.generated_tokens, 7);
   EXPECT_TRUE(stats.healthy);
@@ -360,6 +368,21 @@ TEST(LocalEngine, CountsAndTimes) {
   EXPECT_GE(timings.queued_ns, 0);
   EXPECT_GT(timings.prefill_ns, 0);
   EXPECT_GT(timings.decode_ns, 0);
+  ASSERT_EQ(made.size(), 7u);
+  EXPECT_TRUE(std::is_sorted(made.begin(), made.end()));
+  EXPECT_GE(made.front(), submitted + timings.queued_ns + timings.prefill_ns);
+  EXPECT_EQ(made.back() - made.front(), timings.decode_ns);
+}
+
+TEST(StepRows, CountsByTheFirstBoundThatIsNotExceeded) {
+  StepRows steps;
+  for (const std::int64_t rows : {1, 2, 8, 9, 16384, 16385}) steps.add(rows);
+  EXPECT_EQ(steps.counts[0], 1);
+  EXPECT_EQ(steps.counts[1], 2);
+  EXPECT_EQ(steps.counts[2], 1);
+  EXPECT_EQ(steps.counts[12], 1);
+  EXPECT_EQ(steps.counts[13], 1);
+  EXPECT_EQ(steps.rows, 1 + 2 + 8 + 9 + 16384 + 16385);
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 // after the last of them nothing more.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -80,6 +82,21 @@ struct Event {
   std::optional<Error> error;          // with kError
   Timings timings;                     // with finish
   std::int32_t cached_tokens = 0;      // with finish: prompt tokens taken from the prefix cache
+  std::int64_t made_ns = 0;            // monotonic (Clock): when the engine had it
+};
+
+// How many steps had how many rows: counts[i] of them at most bounds[i], the last one all others.
+struct StepRows {
+  static constexpr std::array<std::int64_t, 13> kBounds{1,   8,    16,   32,   64,   128,  256,
+                                                        512, 1024, 2048, 4096, 8192, 16384};
+  std::array<std::int64_t, kBounds.size() + 1> counts{};
+  std::int64_t rows = 0;  // of all steps
+
+  void add(std::int64_t step_rows) {
+    const auto* bound = std::lower_bound(kBounds.begin(), kBounds.end(), step_rows);
+    ++counts[static_cast<std::size_t>(bound - kBounds.begin())];
+    rows += step_rows;
+  }
 };
 
 struct EngineStats {
@@ -90,6 +107,7 @@ struct EngineStats {
   std::int64_t prompt_tokens = 0;  // computed since the start
   std::int64_t generated_tokens = 0;
   std::int64_t preemptions = 0;  // choices that lost their pages to older ones, since the start
+  StepRows steps;                // since the start
   bool healthy = true;           // false once the engine met a fatal error
 };
 

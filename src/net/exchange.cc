@@ -36,6 +36,7 @@ void Exchange::send(HttpResponse response) {
   phase_ = Phase::kComplete;
   std::swap(drop, disconnect_);
   const bool has_body = response.status != 204;
+  if (observer_ && !gone_) observer_(response.status, response.error_code);
   append_head(response.status, response.headers,
               has_body ? fmt::format("Content-Length:{}", response.body.size()) : std::string());
   if (has_body && !framing_.head_only) out_ += response.body;
@@ -49,6 +50,7 @@ bool Exchange::begin_stream(int status, Headers headers, StreamOptions options) 
   phase_ = Phase::kStreaming;
   stream_ = std::move(options);
   if (!framing_.chunked) framing_.close = true;
+  if (observer_) observer_(status, {});
   append_head(status, headers, framing_.chunked ? "Transfer-Encoding:chunked" : "");
   unsent_ = out_.size();
   last_output_ = std::chrono::steady_clock::now();
@@ -120,6 +122,11 @@ bool Exchange::disconnected() const {
   return gone_ || aborted_;
 }
 
+void Exchange::observe(std::function<void(int status, std::string_view error_code)> observer) {
+  const std::lock_guard lock(mutex_);
+  observer_ = std::move(observer);
+}
+
 void Exchange::abandoned() {
   bool pending = false;
   {
@@ -171,6 +178,11 @@ void Exchange::close_after() {
   framing_.close = true;
 }
 
+bool Exchange::given_up() const {
+  const std::lock_guard lock(mutex_);
+  return aborted_ && phase_ == Phase::kComplete;
+}
+
 bool Exchange::listened() const {
   const std::lock_guard lock(mutex_);
   return disconnect_ != nullptr;
@@ -190,6 +202,7 @@ void Exchange::client_gone() {
 void Exchange::detach() {
   const std::lock_guard lock(mutex_);
   wake_ = nullptr;
+  observer_ = nullptr;
   gone_ = true;
 }
 

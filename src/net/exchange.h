@@ -21,9 +21,9 @@ class Exchange {
   struct Framing {
     std::string request_id;
     std::string traceparent = {};  // of the answer; may be empty
-    bool head_only = false;   // the request was HEAD
-    bool chunked = true;      // HTTP/1.1; a 1.0 stream ends with the connection
-    bool close = false;       // no further request on this connection
+    bool head_only = false;        // the request was HEAD
+    bool chunked = true;           // HTTP/1.1; a 1.0 stream ends with the connection
+    bool close = false;            // no further request on this connection
     std::size_t unsent_bytes_max = 1u << 20;
   };
 
@@ -38,6 +38,7 @@ class Exchange {
   void abort();
   void on_disconnect(std::function<void()> callback);
   bool disconnected() const;
+  void observe(std::function<void(int status, std::string_view error_code)> observer);
   void abandoned();
 
   // The session's side.
@@ -54,6 +55,7 @@ class Exchange {
   void wrote(std::size_t bytes);
   void tick(Time now);    // writes the keep-alive text if the silence is long enough
   void close_after();     // the response's head, if not yet made, will say Connection: close
+  bool given_up() const;  // abort()ed by a responder
   bool listened() const;  // somebody wants to know of a disconnect
   void client_gone();     // calls the callback
   void detach();          // the session ends; `wake` is never called again
@@ -69,6 +71,7 @@ class Exchange {
   Framing framing_;
   std::function<void()> wake_;
   std::function<void()> disconnect_;
+  std::function<void(int status, std::string_view error_code)> observer_;
   StreamOptions stream_;
   std::string out_;         // framed bytes that the session has not taken
   std::size_t unsent_ = 0;  // out_ and what the session has taken but not yet written

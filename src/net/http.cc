@@ -149,6 +149,7 @@ HttpResponse error_response(int status, std::string_view code, std::string_view 
   response.status = status;
   response.headers.emplace_back("Content-Type", "application/json");
   response.body = error_body(status, code, message, param);
+  response.error_code = code;
   return response;
 }
 

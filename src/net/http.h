@@ -30,6 +30,8 @@ struct HttpResponse {
   int status = 200;
   Headers headers;  // Content-Length, Date, Connection and X-Request-Id are added by the server
   std::string body;
+  // Of an error document, for whoever observes answers; not sent itself.
+  std::string error_code = {};
 };
 
 // "Not Found" for 404; "Unknown" for a code without a name here.

@@ -31,6 +31,10 @@ void Responder::on_disconnect(std::function<void()> callback) {
   exchange_->on_disconnect(std::move(callback));
 }
 
+void Responder::observe(std::function<void(int status, std::string_view error_code)> observer) {
+  exchange_->observe(std::move(observer));
+}
+
 bool Responder::disconnected() const { return exchange_->disconnected(); }
 
 }  // namespace hearth::net

@@ -46,6 +46,10 @@ class Responder {
   void on_disconnect(std::function<void()> callback);
   bool disconnected() const;
 
+  // Called once, when the answer's head is made, with its status and an error document's code;
+  // never if the client leaves before that. On whichever thread answers, under a lock: only count.
+  void observe(std::function<void(int status, std::string_view error_code)> observer);
+
  private:
   struct Guard;
   std::shared_ptr<Exchange> exchange_;

@@ -69,8 +69,9 @@ void configure_socket(int fd) {
   set(SOL_SOCKET, SO_SNDBUF, 256 << 10);
 }
 
-void refuse_socket(int fd) {
+void refuse_socket(int fd, const ServerOptions& options) {
   HttpResponse response = error_response(503, "too_many_connections", "too many connections");
+  if (options.on_refusal) options.on_refusal(response.status, response.error_code);
   response.headers.emplace_back("Content-Length", std::to_string(response.body.size()));
   response.headers.emplace_back("Connection", "close");
   response.headers.emplace_back("Retry-After", "1");
@@ -101,6 +102,7 @@ struct Server::Impl final : SessionHost {
   void session_idle(SessionId id) override { connections.set_idle(id, true); }
   void session_busy(SessionId id) override { connections.set_idle(id, false); }
   void session_ended(SessionId id) override { connections.remove(id); }
+  void client_left() override { connections.count(&ServerStats::disconnects); }
 
   awaitable<void> accept_loop();
   awaitable<void> signal_loop();
@@ -195,16 +197,16 @@ awaitable<void> Server::Impl::take(int fd) {
   }
   if (room == Connections::Room::kNo || !acceptor->is_open()) {
     connections.count(&ServerStats::refused);
-    refuse_socket(fd);
+    refuse_socket(fd, options);
     co_return;
   }
   configure_socket(fd);
   const SessionId id = ++next_id;
   connections.add(id, address);
   asio::io_context& loop = loops[id % loops.size()]->context;
-  connections.attach(
-      id, start_session(loop, fd, storage.ss_family == AF_INET6, address, id,
-                        SessionContext{current_limits(), hosts, handler, *this, draining}));
+  connections.attach(id, start_session(loop, fd, storage.ss_family == AF_INET6, address, id,
+                                       SessionContext{options, current_limits(), hosts, handler,
+                                                      *this, draining}));
 }
 
 awaitable<void> Server::Impl::accept_loop() {

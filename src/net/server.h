@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -49,6 +50,10 @@ struct ServerOptions : ServerLimits {
   int io_threads = 2;
   std::vector<std::string> allowed_hosts;  // besides the bind address, localhost, 127.0.0.1, [::1]
 
+  // Called for each request that is refused before it gets to the handler, with the answer's status
+  // and error code (one of this program's own words). On an I/O thread: must return fast.
+  std::function<void(int status, std::string_view code)> on_refusal;
+
   bool handle_signals = true;          // SIGTERM, SIGINT: stop(); a second one: at once
   bool raise_descriptor_limit = true;  // lifts the soft limit as far as connections_max needs
   // On an I/O thread; must return fast. on_stop: once, before open requests are drained.
@@ -63,6 +68,9 @@ struct ServerStats {
   std::uint64_t refused = 0;        // over a cap of connections
   std::uint64_t evicted = 0;        // idle ones closed to make room
   std::uint64_t accept_pauses = 0;  // out of descriptors
+  // Clients that left before their answer was sent in full, those among them that read so slowly
+  // that they had to be cut off.
+  std::uint64_t disconnects = 0;
 };
 
 class Server {

@@ -87,7 +87,10 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   }
 
   void close() override {
-    asio::post(loop_, [self = shared_from_this()] { self->drop(); });
+    asio::post(loop_, [self = shared_from_this()] {
+      self->closing_ = true;
+      self->drop();
+    });
   }
 
   void close_if_idle() override {
@@ -276,7 +279,9 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
     });
     context_.handler(std::move(request_), Responder(exchange_));
     pump();
-    const bool again = co_await write_answer();
+    bool sent = false;
+    const bool again = co_await write_answer(sent);
+    if (!sent && !closing_ && !exchange_->given_up()) context_.host.client_left();
     if (!again) exchange_->client_gone();  // nothing to tell if the answer is complete
     exchange_->detach();
     exchange_.reset();
@@ -290,7 +295,8 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
     wake_.cancel();
   }
 
-  awaitable<bool> write_answer() {
+  // True: the connection can take another request. `sent`: the whole answer is.
+  awaitable<bool> write_answer(bool& sent) {
     std::optional<Time> half_closed;
     for (;;) {
       const Exchange::Output output = exchange_->take();
@@ -301,7 +307,10 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
         const bool written = co_await write_all(output.bytes);
         if (!written) co_return false;
       }
-      if (output.complete) co_return !output.close && !ended_;
+      if (output.complete) {
+        sent = true;
+        co_return !output.close && !ended_;
+      }
       if (!output.bytes.empty()) continue;
       Time deadline = Time::max();
       if (output.silent_until != Time{}) deadline = output.silent_until;
@@ -348,6 +357,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   }
 
   awaitable<void> refuse(const Refusal& refusal) {
+    if (context_.options.on_refusal) context_.options.on_refusal(refusal.status, refusal.code);
     HttpResponse response = error_response(refusal.status, refusal.code, refusal.message);
     response.headers.emplace_back("Content-Length", std::to_string(response.body.size()));
     response.headers.emplace_back("Connection", "close");
@@ -413,6 +423,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   bool reset_ = false;  // with ended_: not by an orderly close
   bool draining_ = false;
   bool dropped_ = false;
+  bool closing_ = false;  // the server ends the connection, not the client
 };
 
 }  // namespace

@@ -23,9 +23,11 @@ class SessionHost {
   virtual void session_idle(SessionId id) = 0;  // waits for a request
   virtual void session_busy(SessionId id) = 0;
   virtual void session_ended(SessionId id) = 0;  // the last word of a session
+  virtual void client_left() = 0;                // before its answer was sent in full
 };
 
 struct SessionContext {
+  const ServerOptions& options;  // but for its limits
   std::shared_ptr<const ServerLimits> limits;
   const HostPolicy& hosts;
   const Handler& handler;

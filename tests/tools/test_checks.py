@@ -125,6 +125,7 @@ def test_allowed_includes_pass(tmp_path):
         ("store/a.cc", "#include <sodium.h>"),
         ("store/a.cc", "#include <curl/curl.h>"),
         ("net/a.cc", "#include <zlib.h>"),
+        ("text/a.cc", "#include <prometheus/counter.h>"),
         ("net/a.cc", '#include "testing/a.h"'),
         ("net/a.cc", '#include "a.h"'),
         ("unknown/a.cc", "#include <vector>"),
