@@ -95,7 +95,8 @@ def eased(fields, path):
         fields["stream"] = True
     if has("top_logprobs", int, 1, 20) and fields.get("logprobs") in (None, False):
         fields["logprobs"] = True
-    if isinstance(fields.get("model"), str) and len(fields["model"]) > 2 and "\0" not in fields["model"]:
+    name = fields.get("model")
+    if isinstance(name, str) and len(name) > 2 and "\0" not in name:
         fields["model"] = "default"
     if isinstance(fields.get("logit_bias"), dict):
         fields["logit_bias"] = {known(key): value for key, value in fields["logit_bias"].items()}
