@@ -374,6 +374,9 @@ TEST(OpenApi, AnswersAreAsDescribed) {
   check(model_list_schema(), service.get("/v1/models"));
   check(model_schema(), service.get("/v1/models/default"));
   check(generate_schema(), service.post("/generate", R"({"prompt":"x"})"));
+  const Json cut = service.post("/generate", R"({"prompt":"x","max_tokens":1})");
+  EXPECT_EQ(cut["finish_reason"], "length");
+  check(generate_schema(), cut);
   check(completion_schema(), service.post("/v1/completions", R"({"prompt":"x"})"));
   check(completion_schema(), service.post("/v1/completions", R"({"prompt":"x","logprobs":2})"));
   check(chat_schema(), service.post("/v1/chat/completions", chat + "}"));

@@ -11,7 +11,7 @@ bool match(const std::string& pattern, const std::string& path, std::string& res
   if (brace == std::string::npos) return pattern == path;
   if (path.size() <= brace || path.compare(0, brace, pattern, 0, brace) != 0) return false;
   rest = path.substr(brace);
-  return !rest.empty();
+  return true;
 }
 
 // A key that is wrong is refused wherever a key could matter: nobody falls back to being `local`.
