@@ -7,6 +7,7 @@
 #include <random>
 
 #include "api/answer.h"
+#include "api/console.h"
 #include "api/errors.h"
 #include "api/route_table.h"
 #include "api/schema.h"
@@ -129,6 +130,7 @@ void App::Impl::add_routes() {
   routes.add("POST", "/tokenize", Permission::kUseModels, kJsonBodyMax, on_pool(&Impl::tokenize));
   routes.add("POST", "/detokenize", Permission::kUseModels, kJsonBodyMax,
              on_pool(&Impl::detokenize));
+  add_console(routes);
 }
 
 std::function<void(Call)> App::Impl::on_pool(void (Impl::*work)(const Call&)) {
