@@ -65,8 +65,6 @@ STRUCTURE = """() => {
 
 
 def check(page):
-    # The drawer and the buttons come in gently.
-    page.wait_for_timeout(350)
     contrast = page.evaluate(CONTRAST)
     assert contrast["low"] == []
     assert contrast["seen"] >= 5

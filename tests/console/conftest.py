@@ -63,7 +63,9 @@ def open_page(browser, server):
     complaints = []
 
     def open_one(url=None, **options):
-        options = {"locale": "en-US", "viewport": {"width": 1200, "height": 800}, **options}
+        # Without motion every state is there at once.
+        options = {"locale": "en-US", "viewport": {"width": 1200, "height": 800},
+                   "reduced_motion": "reduce", **options}
         context = browser.new_context(**options)
         contexts.append(context)
         context.add_init_script(
