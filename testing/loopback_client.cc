@@ -107,7 +107,7 @@ RawResponse LoopbackClient::read_response(std::chrono::milliseconds at_most, boo
     response.headers[name] = head.substr(value, end - value);
     at = end + 2;
   }
-  if (head_only || response.status == 204) {
+  if (head_only || response.status == 204 || response.status == 304) {
     response.complete = true;
     return response;
   }

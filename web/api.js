@@ -1,5 +1,6 @@
 // The two calls this page makes: the list of models, and an answer as a stream.
 
+import { apiKey } from "./settings.js";
 import { events } from "./sse.js";
 
 // kind: "network" | "lost" | "format" | "server"; the rest is what the server said.
@@ -10,10 +11,15 @@ export class ApiFailure extends Error {
   }
 }
 
+function headers(more = {}) {
+  const key = apiKey();
+  return key === "" ? more : { ...more, Authorization: `Bearer ${key}` };
+}
+
 export async function listModels() {
   let response;
   try {
-    response = await fetch("/v1/models");
+    response = await fetch("/v1/models", { headers: headers() });
   } catch {
     throw new ApiFailure("network");
   }
@@ -31,7 +37,7 @@ export async function* streamChat(request, signal) {
   let response;
   try {
     response = await fetch("/v1/chat/completions", {
-      method: "POST", headers: { "Content-Type": "application/json" }, body, signal,
+      method: "POST", headers: headers({ "Content-Type": "application/json" }), body, signal,
     });
   } catch (error) {
     throw signal.aborted ? error : new ApiFailure("network");

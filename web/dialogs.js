@@ -2,7 +2,9 @@
 
 import { byId, el } from "./dom.js";
 import { number, t } from "./i18n.js";
-import { SAMPLING, parseSampling, saveSettings, settings } from "./settings.js";
+import {
+  SAMPLING, apiKey, keyFits, parseSampling, saveApiKey, saveSettings, settings,
+} from "./settings.js";
 
 function samplingField(rule) {
   const id = `sampling-${rule.name}`;
@@ -26,10 +28,35 @@ function samplingField(rule) {
   return el("div", { class: "field" }, el("label", { for: id }, t(rule.name)), input, more);
 }
 
-export function settingsDialog({ changed, deleteAll }) {
+function keyField(changed) {
+  const input = byId("key");
+  const more = byId("key-more");
+  const show = () => {
+    const wrong = !keyFits(input.value);
+    input.setAttribute("aria-invalid", String(wrong));
+    more.classList.toggle("wrong", wrong);
+    more.textContent = t(wrong ? "key_wrong" : "key_more");
+    return !wrong;
+  };
+  input.addEventListener("input", () => {
+    if (show()) saveApiKey(input.value);
+  });
+  input.addEventListener("change", () => {
+    if (keyFits(input.value)) changed();
+  });
+  return () => {
+    input.value = apiKey();
+    show();
+  };
+}
+
+// Returns what opens it.
+export function settingsDialog({ changed, keyChanged, deleteAll }) {
   const dialog = byId("settings");
   const system = byId("system");
+  const fillKey = keyField(keyChanged);
   const fill = () => {
+    fillKey();
     system.value = settings.system;
     byId("sampling").replaceChildren(...SAMPLING.map(samplingField));
   };
@@ -37,10 +64,11 @@ export function settingsDialog({ changed, deleteAll }) {
     saveSettings({ system: system.value });
     changed();
   });
-  byId("open-settings").addEventListener("click", () => {
+  const open = () => {
     fill();
     dialog.showModal();
-  });
+  };
+  byId("open-settings").addEventListener("click", open);
   for (const id of ["close-settings", "done-settings"]) {
     byId(id).addEventListener("click", () => dialog.close());
   }
@@ -55,6 +83,7 @@ export function settingsDialog({ changed, deleteAll }) {
     deleteAll();
   });
   closeOutside(dialog);
+  return open;
 }
 
 function closeOutside(dialog) {

@@ -28,6 +28,7 @@ const messages = new MessageList(byId("messages"), follower, {
     chat.ask(text, index);
     composer.focus();
   },
+  settings: () => openSettings(),
 });
 
 const sidebar = new Sidebar({
@@ -119,8 +120,9 @@ function inWords() {
   opened();
 }
 
-settingsDialog({
+const openSettings = settingsDialog({
   changed: showSettings,
+  keyChanged: () => models.load(),
   deleteAll: async () => {
     const count = chat.conversations.length;
     if (await confirmed(t("delete_all_sure", { count }), t("remove"))) chat.removeAll();

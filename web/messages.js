@@ -11,16 +11,17 @@ const LIVE_EVERY_MS = 500;
 
 export function statsText(stats) {
   const parts = [];
+  // Without the server's count, the page has only counted pieces.
+  const counted = (text) => (stats.exact ? text : t("about", { text }));
   if (stats.tokens_s > 0) {
-    parts.push(t("speed", { rate: number(stats.tokens_s, stats.tokens_s < 100 ? 1 : 0) }));
+    parts.push(counted(t("speed", { rate: number(stats.tokens_s, stats.tokens_s < 100 ? 1 : 0) })));
   }
   parts.push(t("first", { time: number(stats.first_s, 2) }));
-  parts.push(t("tokens", { count: number(stats.tokens) }));
-  const text = parts.join(" · ");
-  return stats.exact ? text : t("about", { text });
+  parts.push(counted(t("tokens", { count: number(stats.tokens) })));
+  return parts.join(" · ");
 }
 
-// actions: {again(index), ask(index, text)}
+// actions: {again(index), ask(index, text), settings()}
 export class MessageList {
   constructor(root, follower, actions) {
     Object.assign(this, { root, follower, actions });
@@ -120,9 +121,14 @@ export class MessageList {
       if (seconds > 0) setTimeout(tick, 250);
     };
     tick();
+    const buttons = el("div", { class: "failure-end" }, button);
+    if (failure.status === 401) {
+      buttons.prepend(el("button", { type: "button", class: "plain",
+                                     onclick: () => this.actions.settings() }, t("settings")));
+    }
     return el("div", { class: "failure" },
               el("p", { class: "headline" }, headline),
-              detail === "" ? null : el("p", { class: "quiet" }, detail), button);
+              detail === "" ? null : el("p", { class: "quiet" }, detail), buttons);
   }
 
   // The page was closed before the answer came.

@@ -7,6 +7,7 @@ import { saveSettings, settings } from "./settings.js";
 
 export class ModelMenu {
   #models = null;  // not known yet
+  #locked = false;  // they are for those with a key
 
   constructor(chat) {
     this.chat = chat;
@@ -19,8 +20,9 @@ export class ModelMenu {
   async load() {
     try {
       this.#models = await listModels();
-    } catch {
+    } catch (error) {
       this.#models = null;  // said in the header; a question will tell the reason
+      this.#locked = error.status === 401;
     }
     this.show();
   }
@@ -35,7 +37,8 @@ export class ModelMenu {
     const several = models.length > 1;
     byId("model-label").hidden = !several;
     name.hidden = several;
-    name.textContent = this.#models === null ? t("models_failed") : models[0] ?? "";
+    const unknown = t(this.#locked ? "models_key" : "models_failed");
+    name.textContent = this.#models === null ? unknown : models[0] ?? "";
     name.title = name.textContent;
     const chosen = models.includes(settings.model) ? settings.model : models[0] ?? "";
     // The one model needs no name: the server takes its first.

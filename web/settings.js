@@ -59,3 +59,31 @@ export function samplingFields() {
   }
   return fields;
 }
+
+// The API key is no setting: it is gone when the tab is closed, and no other tab sees it.
+const SECRET = "hearth.key";
+let key = "";
+try {
+  key = sessionStorage.getItem(SECRET) ?? "";
+} catch {
+  // No storage: the key holds until the page is closed.
+}
+
+export function apiKey() {
+  return key;
+}
+
+// What no header can carry is no key of any server's.
+export function keyFits(text) {
+  return /^[\x21-\x7e]*$/.test(text.trim());
+}
+
+export function saveApiKey(text) {
+  key = text.trim();
+  try {
+    if (key === "") sessionStorage.removeItem(SECRET);
+    else sessionStorage.setItem(SECRET, key);
+  } catch {
+    // As above.
+  }
+}

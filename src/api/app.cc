@@ -9,6 +9,7 @@
 
 #include "api/answer.h"
 #include "api/answer_schema.h"
+#include "api/console.h"
 #include "api/errors.h"
 #include "api/metrics.h"
 #include "api/openapi.h"
@@ -191,6 +192,7 @@ void App::Impl::add_routes() {
               {json_answer(text_schema())},
               {404, 503}});
   admin.add_routes(routes);
+  add_console(routes);
   openapi_text = dump_json(openapi_document(routes, HEARTH_VERSION));
 }
 

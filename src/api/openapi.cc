@@ -229,6 +229,7 @@ OrderedJson openapi_document(const RouteTable& table, std::string_view version) 
   Components components;
   OrderedJson paths = OrderedJson::object();
   for (const Route& route : table.routes()) {
+    if (!route.doc.published) continue;
     paths[route.path][net::to_lower(route.method)] = operation(route, components);
   }
   return {

@@ -48,11 +48,13 @@ struct Answer {
 };
 
 struct RouteDoc {
-  std::string tag;
-  std::string summary;
-  std::optional<RequestBody> body;  // JSON
-  std::vector<Answer> answers;
-  std::vector<int> errors;  // statuses besides those that any route can give: see api/openapi.h
+  std::string tag = {};
+  std::string summary = {};
+  std::optional<RequestBody> body = {};  // JSON
+  std::vector<Answer> answers = {};
+  // Statuses besides those that any route can give: see api/openapi.h.
+  std::vector<int> errors = {};
+  bool published = true;  // false: a file of the page, which /openapi.json leaves out
 };
 
 struct Route {

@@ -35,7 +35,7 @@ void Exchange::send(HttpResponse response) {
   if (phase_ != Phase::kPending) return;
   phase_ = Phase::kComplete;
   std::swap(drop, disconnect_);
-  const bool has_body = response.status != 204;
+  const bool has_body = response.status != 204 && response.status != 304;
   if (observer_ && !gone_) observer_(response.status, response.error_code);
   append_head(response.status, response.headers,
               has_body ? fmt::format("Content-Length:{}", response.body.size()) : std::string());

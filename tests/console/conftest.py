@@ -1,6 +1,6 @@
 """A browser, the page in it, and a watch over everything the browser complains about.
 
-HEARTH_CHROMIUM     the browser; default /usr/bin/chromium (Debian's package)
+HEARTH_CHROMIUM     the browser; default /usr/bin/chromium (Debian's package); none: all are skipped
 HEARTH_SCREENSHOTS  a folder that keeps the pictures; default a temporary one
 """
 
@@ -24,8 +24,11 @@ def screenshots(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
+# By module: while Playwright runs, no other test of this process could use asyncio.
+@pytest.fixture(scope="module")
 def browser():
+    if not pathlib.Path(CHROMIUM).exists():
+        pytest.skip(f"no browser: {CHROMIUM} is missing (Debian's package chromium)")
     with sync_playwright() as playwright:
         # The sandbox of the browser does not work for root, as containers often run.
         options = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -60,7 +63,9 @@ def open_page(browser, server):
     complaints = []
 
     def open_one(url=None, **options):
-        options = {"locale": "en-US", "viewport": {"width": 1200, "height": 800}, **options}
+        # Without motion every state is there at once.
+        options = {"locale": "en-US", "viewport": {"width": 1200, "height": 800},
+                   "reduced_motion": "reduce", **options}
         context = browser.new_context(**options)
         contexts.append(context)
         context.add_init_script(

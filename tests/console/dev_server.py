@@ -8,6 +8,7 @@ both: the same files under the same policy. Only the standard library is used.
 """
 
 import argparse
+import hashlib
 import http.client
 import http.server
 import json
@@ -19,10 +20,19 @@ import scripted
 
 WEB = pathlib.Path(__file__).resolve().parents[2] / "web"
 MARKED = pathlib.Path("/usr/share/javascript/marked/marked.umd.js")  # Debian's libjs-marked
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+LICENCE = pathlib.Path("/usr/share/doc/libjs-marked/copyright")
+# As src/api/console.cc has them: test_served.py compares.
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -39,28 +49,29 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path.startswith("/v1/"):
             self.api()
         elif path == "/vendor/marked.js":
-            self.file(MARKED)
+            self.file(MARKED, TYPES[".js"])
+        elif path == "/vendor/marked.LICENSE.txt":
+            self.file(LICENCE, "text/plain; charset=utf-8")
         else:
-            self.file(WEB / ("index.html" if path == "/" else path.removeprefix("/")))
+            pages = {"/" if file.name == "index.html" else f"/{file.name}": file
+                     for file in WEB.iterdir()}
+            if path in pages:
+                self.file(pages[path], TYPES[pages[path].suffix])
+            else:
+                self.answer(404, "text/plain", b"not found")
 
     def do_POST(self):
         self.api()
 
-    def file(self, path):
-        path = path.resolve()
-        inside = path.parent == WEB or path == MARKED.resolve()
-        if not inside or path.suffix not in TYPES or not path.is_file():
-            self.answer(404, "text/plain", b"not found")
-            return
-        self.answer(200, TYPES[path.suffix], path.read_bytes())
+    def file(self, path, kind):
+        body = path.read_bytes()
+        self.answer(200, kind, body, [*HEADERS.items(),
+                                      ("ETag", f'"{hashlib.sha256(body).hexdigest()}"')])
 
     def answer(self, status, kind, body, headers=()):
-        self.send_response(status)
+        self.send_response_only(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", POLICY)
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Referrer-Policy", "no-referrer")
         for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
@@ -76,8 +87,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def forward(self, body):
         upstream = http.client.HTTPConnection(self.server.upstream, timeout=600)
         try:
-            upstream.request(self.command, self.path, body or None,
-                             {"Content-Type": "application/json"})
+            headers = {name: self.headers[name] for name in ("Content-Type", "Authorization")
+                       if name in self.headers}
+            upstream.request(self.command, self.path, body or None, headers)
             response = upstream.getresponse()
         except OSError:
             # As if there were no server at all.
@@ -100,6 +112,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             upstream.close()
 
     def scripted(self, body):
+        key = self.server.key
+        if key is not None and self.headers.get("Authorization") != f"Bearer {key}":
+            wrong = scripted.error("invalid_api_key", "this server takes requests with a key only")
+            self.answer(401, "application/json", wrong.encode())
+            return
         if self.path == "/v1/models":
             models = {"object": "list", "data": [{"id": name, "object": "model"}
                                                  for name in self.server.models]}
@@ -144,6 +161,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.stopped = threading.Event()  # a reader went away in the middle
         self.go_on = threading.Event()  # answers that wait go on
         self.failures_left = 0
+        self.key = None  # of the API
 
     @property
     def url(self):

@@ -131,6 +131,17 @@ def broken(events):
     yield from events
 
 
+REFUSALS = {
+    "failed": (503, "engine_failed", "the engine has failed and is to be restarted"),
+    "stopping": (503, "shutting_down", "the engine is stopping"),
+    "overloaded": (503, "overloaded", "too many requests are waiting"),
+    "forbidden": (403, "permission_denied", "this needs an administrator"),
+    "large": (413, "body_too_large", "the request's body is too large"),
+    "slow": (504, "deadline_exceeded", "the request's time is over"),
+    "broken": (500, "internal_error", "internal error, request id req-1"),
+}
+
+
 def answer(request, server):
     """(status, headers, events): events None for a connection that ends without an answer."""
     question = request["messages"][-1]["content"]
@@ -142,6 +153,9 @@ def answer(request, server):
         return 429, [("Retry-After", "2")], [error("queue_full", "too many requests are waiting")]
     if word == "context":
         return 400, (), [error("context_length_exceeded", "9000 tokens, and 8192 fit")]
+    if word in REFUSALS:
+        status, code, message = REFUSALS[word]
+        return status, [("Retry-After", "1")], [error(code, message)]
     if word == "gone":
         return 0, (), None
     if word == "midstream":

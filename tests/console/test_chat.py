@@ -1,5 +1,6 @@
 """The conversation: asking, stopping, asking again, editing, settings, models, failures."""
 
+import pytest
 from playwright.sync_api import expect
 
 import scripted
@@ -50,6 +51,7 @@ def test_stop_keeps_what_came_and_tells_the_server(page, server):
     expect(answers(page)).to_contain_text("One. Two.")
     expect(page.locator(".stats")).to_contain_text("Stopped")
     expect(page.locator(".stats")).to_contain_text("about")
+    expect(page.locator(".stats")).not_to_contain_text("about 0.")  # that time is exact
 
 
 def test_escape_stops(page, server):
@@ -180,6 +182,55 @@ def test_a_conversation_that_is_too_long_is_told_so(page, server):
     ask(page, "context")
     expect(page.locator(".failure")).to_contain_text("longer than the model can read")
     expect(page.locator("#status")).to_contain_text("longer than the model can read")
+
+
+@pytest.mark.parametrize("question, words", [
+    ("failed", "The model has failed on this server"),
+    ("stopping", "The server is about to stop"),
+    ("overloaded", "The server is busy"),
+    ("forbidden", "does not allow this request"),
+    ("large", "too large for the server"),
+    ("slow", "took too long"),
+    ("broken", "went wrong inside the server"),
+])
+def test_every_refusal_has_its_words(page, question, words):
+    ask(page, question)
+    status, code, message = scripted.REFUSALS[question]
+    failure = page.locator(".failure")
+    expect(failure.locator(".headline")).to_contain_text(words)
+    expect(failure).to_contain_text(message)
+    expect(failure).to_contain_text(f"Status {status}, code {code}")
+    expect(failure.get_by_role("button", name="Try again", exact=True)).to_be_enabled()
+
+
+def test_a_server_that_wants_a_key(open_page, server):
+    server.key = "sk-right"
+    page = open_page()
+    expect(page.locator("#model-name")).to_have_text("API key needed")
+    ask(page, "hello")
+    expect(page.locator(".failure")).to_contain_text("asks for an API key")
+    page.locator(".failure").get_by_role("button", name="Settings").click()
+    field = page.get_by_label("API key")
+    field.fill("two words")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    field.fill(" sk-right ")
+    expect(field).to_have_attribute("aria-invalid", "false")
+    page.get_by_role("button", name="Done").click()
+    expect(page.locator("#model-name")).to_have_text("first-model")
+    page.get_by_role("button", name="Try again").click()
+    expect(answers(page)).to_have_text("Answer 1 to “hello”.")
+    # Known to this tab alone.
+    assert "sk-right" not in page.evaluate("JSON.stringify(localStorage)")
+    page.reload()
+    expect(page.locator("#model-name")).to_have_text("first-model")
+    with page.context.expect_page() as event:
+        page.evaluate("window.open('/', '_blank', 'noopener')")
+    expect(event.value.locator("#model-name")).to_have_text("API key needed")
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("API key").fill("")
+    page.get_by_role("button", name="Done").click()
+    expect(page.locator("#model-name")).to_have_text("API key needed")
+    assert page.evaluate("sessionStorage.length") == 0
 
 
 def test_no_connection(page, server):

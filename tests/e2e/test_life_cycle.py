@@ -11,7 +11,7 @@ import time
 
 import pytest
 import requests
-from conftest import STOP_S_MAX, Server
+from serving import STOP_S_MAX, Server
 
 BROKEN = "broken"
 LONG = {"prompt": "Once upon a time", "max_tokens": 400, "ignore_eos": True, "stream": True}

@@ -15,7 +15,7 @@ import openapi_spec_validator
 import pytest
 import requests
 import schemathesis
-from conftest import Server
+from serving import Server
 from schemathesis.config import (
     ChecksConfig,
     CoveragePhaseConfig,

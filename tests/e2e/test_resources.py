@@ -14,7 +14,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import Server
+
+from serving import Server
 
 MEGABYTE = 1_000_000
 PAGE_TOKENS = 32  # tokens share a page of the cache; a request may leave its last one unfilled
