@@ -317,32 +317,32 @@ def settled(state, wanted=None):
 SLOW = 64
 # One of them is through generating first, so that the 65th request finds a place in the batch.
 # Until then there is more text than kernel buffers take: it has to wait in the server.
-FIRST_TOKENS = 140
-SLOW_TOKENS = 200
+FIRST_TOKENS = 200
+SLOW_TOKENS = 260
 MEASURED_TOKENS = 48
-LOGPROBS = 20  # makes an event of about 2 kB
+LOGPROBS = 20  # make events of 2 kB
 RECEIVE_BUFFER = 4096
 READ_EVERY_S = 0.5
 READ_BYTES = 64
+WRITE_TIMEOUT_S = 30  # the server drops a client that has taken nothing for so long
 SLOWER_MAX = 1.05
 SLOW_ROUNDS_MIN = 2
 SLOW_ROUNDS_MAX = 5
 SLOWER_ON_ANY_MACHINE = 1.5
-WAITING_BYTES = 100_000  # in the server's kernel buffers, for each slow reader
+HELD_BYTES = 64_000  # of each slow reader's text, by the server itself
 
 
-def stream_of(number, tokens, logprobs):
-    return post(
-        "/v1/completions",
-        {
-            "prompt": f"{number} is",
-            "max_tokens": tokens,
-            "temperature": 0,
-            "ignore_eos": True,
-            "stream": True,
-            "logprobs": logprobs,
-        },
-    )
+def stream_of(number, tokens, logprobs=None):
+    document = {
+        "messages": [{"role": "user", "content": f"Tell me about the number {number}."}],
+        "max_tokens": tokens,
+        "temperature": 0,
+        "ignore_eos": True,
+        "stream": True,
+    }
+    if logprobs:
+        document |= {"logprobs": True, "top_logprobs": logprobs}
+    return post("/v1/chat/completions", document)
 
 
 def waiting_bytes(port):
@@ -354,8 +354,9 @@ def waiting_bytes(port):
 
 
 def seconds_beside(server, slow):
-    """Of the 65th stream, from its first token to its last, and what then waits in the kernel."""
+    """Of the 65th stream, from its first token to its last; bytes that have left the server then."""
     port = server.port
+    begin = time.monotonic()
     others = [Connection(port, RECEIVE_BUFFER if slow else None) for _ in range(SLOW)]
     for number, other in enumerate(others):
         other.send(stream_of(number, SLOW_TOKENS if number else FIRST_TOKENS, LOGPROBS))
@@ -367,7 +368,7 @@ def seconds_beside(server, slow):
         for other in others:
             reader.add(other)
     measured = Connection(port)
-    measured.send(stream_of(SLOW, MEASURED_TOKENS, None))
+    measured.send(stream_of(SLOW, MEASURED_TOKENS))
     reader.add(measured)
     next_read = time.monotonic()
     while not measured.ended:
@@ -377,15 +378,17 @@ def seconds_beside(server, slow):
             for other in others:
                 if select.select([other.socket], [], [], 0)[0]:
                     other.read(READ_BYTES)
-    waiting = waiting_bytes(port)
+    sent = waiting_bytes(port) + sum(len(other.received) for other in others)
     assert not any(other.ended for other in others[1:]), "the others were through too soon"
-    assert not slow or server.descriptors() > SLOW, "slow readers were dropped"
+    if slow and server.descriptors() <= SLOW:
+        assert time.monotonic() - begin > WRITE_TIMEOUT_S, "slow readers were dropped too soon"
+        pytest.skip("this machine is too slow: the slow readers were dropped before the end")
     reader.close()
     for connection in (*others, measured):
         connection.close()
     events = measured.events()
     assert len(events) >= MEASURED_TOKENS // 2
-    return measured.arrivals[-1] - measured.arrivals[1], waiting
+    return measured.arrivals[-1] - measured.arrivals[1], sent
 
 
 def test_slow_readers_do_not_slow_others(own_server, record_property):
@@ -398,17 +401,20 @@ def test_slow_readers_do_not_slow_others(own_server, record_property):
     seconds_beside(own_server, False)
     for _ in range(SLOW_ROUNDS_MAX):
         wait_idle(own_server, 30)
-        fast.append(seconds_beside(own_server, False)[0])
+        seconds, all_bytes = seconds_beside(own_server, False)
+        fast.append(seconds)
         wait_idle(own_server, 30)
-        seconds, waiting = seconds_beside(own_server, True)
+        seconds, sent = seconds_beside(own_server, True)
         slow.append(seconds)
-        assert waiting >= SLOW * WAITING_BYTES  # or else they were not slow
+        held = all_bytes - sent
         ratio = statistics.median(slow) / statistics.median(fast)
         told.append(
-            f"fast {fast[-1]:.2f} s, slow {slow[-1]:.2f} s, {waiting >> 10} KiB wait, "
+            f"fast {fast[-1]:.2f} s, slow {slow[-1]:.2f} s, {held >> 10} of "
+            f"{all_bytes >> 10} KiB held by the server, "
             f"ratio of the medians so far {ratio:.3f}"
         )
         print("\n" + told[-1], end="")
+        assert held >= SLOW * HELD_BYTES  # or else the kernel's buffers took it all
         if len(slow) >= SLOW_ROUNDS_MIN and ratio <= SLOWER_MAX:
             break
     record_property("ratio", round(ratio, 3))
@@ -435,7 +441,7 @@ def streamed_batch_rate(port):
     connections = [Connection(port) for _ in range(BATCH)]
     for number, connection in enumerate(connections):
         reader.add(connection)
-        connection.send(stream_of(number, BATCH_TOKENS + 1, None))
+        connection.send(stream_of(number, BATCH_TOKENS + 1))
     while len(reader):
         assert reader.poll(60)
     reader.close()
