@@ -392,7 +392,7 @@ void print_report(const Options& options, const std::vector<Measured>& runs) {
   }
   const Spread direct = spread(rows[0].rates);
   constexpr const char* kNames[] = {"engine", "HTTP", "HTTP, streamed"};
-  fmt::print("{:<15}{:>22}{:>11}{:>30}{:>16}{:>16}\n", "", "requests/s", "of engine",
+  fmt::print("{:<15}{:>22}{:>11}{:>30}{:>17}{:>18}\n", "", "requests/s", "of engine",
              "beside the runs next to it", "front, us/token", "client, us/token");
   for (std::size_t i = 0; i < 3; ++i) {
     const Spread s = spread(rows[i].rates);
@@ -401,7 +401,7 @@ void print_report(const Options& options, const std::vector<Measured>& runs) {
       const Spread r = spread(rows[i].ratios);
       ratio = fmt::format("{:.1f} % ({:.1f}-{:.1f})", r.median, r.least, r.most);
     }
-    fmt::print("{:<15}{:>22}{:>11}{:>30}{:>16.1f}{:>16.1f}\n", kNames[i],
+    fmt::print("{:<15}{:>22}{:>11}{:>30}{:>17.1f}{:>18.1f}\n", kNames[i],
                fmt::format("{:.2f} ({:.2f}-{:.2f})", s.median, s.least, s.most),
                fmt::format("{:.1f} %", 100 * s.median / direct.median), ratio,
                spread(rows[i].front_us).median, spread(rows[i].client_us).median);
