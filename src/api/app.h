@@ -26,8 +26,9 @@ namespace hearth::api {
 class RouteTable;
 
 struct AppOptions {
-  int text_threads = 2;              // parse JSON, render templates, tokenize
-  std::size_t text_queue_max = 256;  // requests waiting for them; more: 503 "overloaded"
+  int text_threads = 2;  // parse JSON, render templates, tokenize
+  // Requests waiting for them; more: 503 "overloaded". As many as a server lets in at once.
+  std::size_t text_queue_max = 1024;
   std::chrono::milliseconds request_timeout{0};  // per request, until its last token; 0: none
   ModelLoader load_model = nullptr;              // for POST /admin/models
 };

@@ -1,9 +1,12 @@
 """The unmodified `openai` client against `hearth serve`."""
 
+import asyncio
 import concurrent.futures
+import time
 
 import openai
 import pytest
+from measure import pages_used, wait_idle
 
 QUESTION = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
 
@@ -212,3 +215,94 @@ def test_neighbours_do_not_change_the_text(client):
     alone = [ask(number) for number in range(8)]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert list(pool.map(ask, range(8))) == alone
+
+
+# ---- cancellation
+
+# Much longer to compute than a freed request may take to end.
+LONG = {
+    "model": "default",
+    "messages": QUESTION,
+    "temperature": 0,
+    "max_tokens": 4000,
+    "extra_body": {"ignore_eos": True},
+}
+FREED_S_MAX = 2
+
+
+@pytest.fixture
+def freed(server):
+    """After the test, nothing of its requests is left on the server."""
+    wait_idle(server, 60)
+    pages = pages_used(server)
+    yield
+    wait_idle(server, FREED_S_MAX)
+    assert pages_used(server) == pages
+
+
+@pytest.fixture
+def async_client(server):
+    return openai.AsyncOpenAI(
+        base_url=server.url + "/v1", api_key="none", max_retries=0, timeout=120
+    )
+
+
+@pytest.mark.usefixtures("freed")
+def test_closing_a_stream_frees_the_request(client):
+    stream = client.chat.completions.create(**LONG, stream=True)
+    for _ in range(5):
+        next(stream)
+    stream.close()
+
+
+@pytest.mark.usefixtures("freed")
+def test_leaving_the_context_of_a_stream_frees_the_request(client):
+    with client.chat.completions.create(**LONG, stream=True) as stream:
+        next(stream)
+        next(stream)
+
+
+@pytest.mark.usefixtures("freed")
+def test_a_timeout_of_the_client_frees_the_request(client):
+    """One answer in one piece: the server hears of it by the closed connection alone."""
+    begin = time.monotonic()
+    with pytest.raises(openai.APITimeoutError):
+        client.with_options(timeout=1).chat.completions.create(**LONG)
+    assert time.monotonic() - begin < 5
+
+
+@pytest.mark.usefixtures("freed")
+def test_cancelling_a_task_in_a_stream_frees_the_request(async_client):
+    async def cancelled():
+        got = asyncio.Event()
+
+        async def read():
+            stream = await async_client.chat.completions.create(**LONG, stream=True)
+            async for _ in stream:
+                got.set()
+
+        task = asyncio.create_task(read())
+        await asyncio.wait_for(got.wait(), 60)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+
+
+@pytest.mark.usefixtures("freed")
+def test_cancelling_tasks_that_wait_for_whole_answers_frees_them(async_client):
+    """More of them than run at a time: those in the queue go too."""
+
+    async def cancelled():
+        tasks = [
+            asyncio.create_task(async_client.chat.completions.create(**LONG)) for _ in range(70)
+        ]
+        await asyncio.sleep(1)
+        assert not any(task.done() for task in tasks)
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(result, asyncio.CancelledError) for result in results)
+
+    asyncio.run(cancelled())

@@ -6,7 +6,6 @@ import operator
 import os
 import pathlib
 import re
-import resource
 import signal
 import socket
 import statistics
@@ -14,7 +13,7 @@ import subprocess
 import time
 
 import pytest
-
+from measure import Others, memory
 from serving import Server
 
 MEGABYTE = 1_000_000
@@ -49,12 +48,6 @@ def run_json(*command):
 
 def describe(hearth, model):
     return run_json(hearth, "show", model, "--json")
-
-
-def memory(pid, field):
-    """Bytes, of a field of /proc/PID/status."""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE).group(1)) * 1024
 
 
 # ---- memory
@@ -175,29 +168,6 @@ def bench_rate(hearth, model, *options):
     (decode,) = document["decode"]
     assert decode["batch"] == 1
     return decode["tok_s"], document["machine"]["threads"]
-
-
-class Others:
-    """The share of the machine that went to other programs, and to other guests of its host."""
-
-    def __init__(self, process):
-        self.stat = pathlib.Path(f"/proc/{process.pid}/stat")
-        self.tick = os.sysconf("SC_CLK_TCK")
-        self.begin = self.now()
-
-    def now(self):
-        ticks = [int(field) for field in pathlib.Path("/proc/stat").read_text().split()[1:9]]
-        waiting = ticks[3] + ticks[4]  # idle, iowait
-        busy = sum(ticks) - waiting
-        user, system = self.stat.read_text().rpartition(")")[2].split()[11:13]
-        server = (int(user) + int(system)) / self.tick
-        finished = resource.getrusage(resource.RUSAGE_CHILDREN)  # bench engine
-        own = time.process_time() + finished.ru_utime + finished.ru_stime + server
-        return busy / self.tick - own, (busy + waiting) / self.tick
-
-    def share(self):
-        others, whole = (now - begin for now, begin in zip(self.now(), self.begin, strict=True))
-        return others / whole
 
 
 def test_a_stream_is_as_fast_as_bench_engine(hearth, model, tmp_path):

@@ -1,0 +1,86 @@
+"""What a process uses, and what other programs take from it meanwhile."""
+
+import os
+import pathlib
+import re
+import resource
+import time
+
+import requests
+
+
+def memory(pid, field):
+    """Bytes, of a field of /proc/PID/status."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE).group(1)) * 1024
+
+
+def anonymous(pid):
+    """Bytes of memory that no file stands behind, swapped out or not."""
+    return memory(pid, "RssAnon") + memory(pid, "VmSwap")
+
+
+def threads(pid):
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+def cpu_s(pid):
+    """Seconds of processor time so far."""
+    stat = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def metric(server, name):
+    """The sum over all models; None where the server has no /metrics."""
+    answer = requests.get(server.url + "/metrics", timeout=30)
+    if answer.status_code == 404:
+        return None
+    assert answer.status_code == 200
+    values = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", answer.text, re.MULTILINE)
+    assert values, f"no {name} in /metrics"
+    return sum(map(float, values))
+
+
+def pages_used(server):
+    """Of the cache of keys and values; None where the server does not tell."""
+    return metric(server, "hearth_kv_pages_used")
+
+
+def wait_idle(server, at_most):
+    """Until the server computes nothing; a decoding one uses all the time it can get.
+
+    Seconds until the first of three quiet moments in a row, as other programs may stop it for one.
+    """
+    pid = server.process.pid
+    begin = time.monotonic()
+    quiet_since, quiet = begin, 0
+    while quiet < 3:
+        assert quiet_since - begin < at_most, "the server still computes"
+        before = cpu_s(pid)
+        time.sleep(0.2)
+        if cpu_s(pid) - before <= 0.01:  # the clock's own step
+            quiet += 1
+        else:
+            quiet_since, quiet = time.monotonic(), 0
+    return quiet_since - begin
+
+
+class Others:
+    """The share of the machine that went to other programs, and to other guests of its host."""
+
+    def __init__(self, process):
+        self.pid = process.pid
+        self.tick = os.sysconf("SC_CLK_TCK")
+        self.begin = self.now()
+
+    def now(self):
+        ticks = [int(field) for field in pathlib.Path("/proc/stat").read_text().split()[1:9]]
+        waiting = ticks[3] + ticks[4]  # idle, iowait
+        busy = sum(ticks) - waiting
+        finished = resource.getrusage(resource.RUSAGE_CHILDREN)  # bench engine
+        own = time.process_time() + finished.ru_utime + finished.ru_stime + cpu_s(self.pid)
+        return busy / self.tick - own, (busy + waiting) / self.tick
+
+    def share(self):
+        others, whole = (now - begin for now, begin in zip(self.now(), self.begin, strict=True))
+        return others / whole
