@@ -25,11 +25,11 @@ void check_params(const api::GenerationParams& params) {
   HEARTH_CHECK(s.temperature >= 0.f && s.temperature <= 100.f);
   HEARTH_CHECK(s.top_p > 0.f && s.top_p <= 1.f && s.min_p >= 0.f && s.min_p <= 1.f);
   HEARTH_CHECK(s.top_k >= 0 && s.repetition_penalty > 0.f);
-  HEARTH_CHECK(s.top_logprobs >= -1 && s.top_logprobs <= api::kTopLogprobsMax);
-  HEARTH_CHECK(s.logit_bias.size() <= api::kLogitBiasMax);
-  HEARTH_CHECK(params.choices >= 1 && params.choices <= api::kChoicesMax);
+  HEARTH_CHECK(s.top_logprobs >= -1 && s.top_logprobs <= api::RequestLimits().top_logprobs_max);
+  HEARTH_CHECK(s.logit_bias.size() <= api::RequestLimits().logit_bias_entries_max);
+  HEARTH_CHECK(params.choices >= 1 && params.choices <= api::RequestLimits().choices_max);
   HEARTH_CHECK(!params.max_tokens || *params.max_tokens >= 1);
-  HEARTH_CHECK(params.stop.size() <= api::kStopStringsMax);
+  HEARTH_CHECK(params.stop.size() <= api::RequestLimits().stop_strings_max);
 }
 
 }  // namespace

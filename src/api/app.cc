@@ -22,7 +22,6 @@
 namespace hearth::api {
 namespace {
 
-constexpr std::size_t kJsonBodyMax = 8u << 20;
 constexpr std::size_t kNoBodyMax = 64u << 10;  // where a body means nothing
 
 std::uint64_t random_seed() {
@@ -56,8 +55,8 @@ void refuse(const Call& call, const Error& error, std::string_view param = {}) {
 // What the request asks for; none, and the call is answered, if its document is not as it must be.
 template <class T>
 std::optional<T> read_or_refuse(const Call& call, Parsed<T> (*parse)(const Document&),
-                                bool query_allowed = false) {
-  const auto document = read_document(call.request, query_allowed);
+                                const RequestLimits& limits, bool query_allowed = false) {
+  const auto document = read_document(call.request, query_allowed, limits);
   if (!document) {
     refuse(call, document.error().error, document.error().param);
     return std::nullopt;
@@ -156,39 +155,42 @@ void App::Impl::add_routes() {
   routes.add("GET", "/v1/models/{id}", Permission::kUseModels, kNoBodyMax,
              inline_route(&Impl::show_model),
              {"Models", "One model", {}, {json_answer(model_schema())}, {404}});
-  routes.add("POST", "/generate", Permission::kUseModels, kJsonBodyMax, on_pool(&Impl::generate),
+  routes.add("POST", "/generate", Permission::kUseModels, kAsServer, on_pool(&Impl::generate),
              {"Generation",
               "Continues a prompt, which is taken as it is",
-              RequestBody{{"GenerateRequest", describe(parse_generate)}, true},
+              RequestBody{{"GenerateRequest",
+                           describe(parse_generate, OrderedJson::object(), options.requests)},
+                          true},
               {json_answer(generate_schema()), stream_answer()},
               generation_errors});
-  routes.add("POST", "/v1/completions", Permission::kUseModels, kJsonBodyMax,
-             on_pool(&Impl::complete),
+  routes.add("POST", "/v1/completions", Permission::kUseModels, kAsServer, on_pool(&Impl::complete),
              {"Generation",
               "Continues a prompt, as the OpenAI API does",
-              RequestBody{{"CompletionRequest", describe(parse_completion)}},
+              RequestBody{{"CompletionRequest",
+                           describe(parse_completion, OrderedJson::object(), options.requests)}},
               {json_answer(completion_schema()), stream_answer()},
               generation_errors});
-  routes.add("POST", "/v1/chat/completions", Permission::kUseModels, kJsonBodyMax,
-             on_pool(&Impl::chat),
-             {"Generation",
-              "Answers a conversation, as the OpenAI API does",
-              RequestBody{{"ChatRequest", describe(parse_chat)}},
-              {json_answer(chat_schema()), stream_answer()},
-              generation_errors});
-  const OrderedJson either = OrderedJson::array(
-      {describe(parse_tokenize), describe(parse_tokenize, {{"messages", nullptr}})});
-  routes.add("POST", "/tokenize", Permission::kUseModels, kJsonBodyMax, on_pool(&Impl::tokenize),
+  routes.add(
+      "POST", "/v1/chat/completions", Permission::kUseModels, kAsServer, on_pool(&Impl::chat),
+      {"Generation",
+       "Answers a conversation, as the OpenAI API does",
+       RequestBody{{"ChatRequest", describe(parse_chat, OrderedJson::object(), options.requests)}},
+       {json_answer(chat_schema()), stream_answer()},
+       generation_errors});
+  const OrderedJson either =
+      OrderedJson::array({describe(parse_tokenize, OrderedJson::object(), options.requests),
+                          describe(parse_tokenize, {{"messages", nullptr}}, options.requests)});
+  routes.add("POST", "/tokenize", Permission::kUseModels, kAsServer, on_pool(&Impl::tokenize),
              {"Text",
               "The tokens of a prompt or of a conversation",
               RequestBody{{"TokenizeRequest", {{"anyOf", either}}}},
               {json_answer(tokens_schema())},
               {404, 503}});
-  routes.add("POST", "/detokenize", Permission::kUseModels, kJsonBodyMax,
-             on_pool(&Impl::detokenize),
+  routes.add("POST", "/detokenize", Permission::kUseModels, kAsServer, on_pool(&Impl::detokenize),
              {"Text",
               "The text of tokens",
-              RequestBody{{"DetokenizeRequest", describe(parse_detokenize)}},
+              RequestBody{{"DetokenizeRequest",
+                           describe(parse_detokenize, OrderedJson::object(), options.requests)}},
               {json_answer(text_schema())},
               {404, 503}});
   admin.add_routes(routes);
@@ -274,7 +276,7 @@ ModelSet::Entry App::Impl::find_or_refuse(const Call& call, const std::string& n
 }
 
 void App::Impl::generate(const Call& call) {
-  const auto parsed = read_or_refuse(call, parse_generate, true);
+  const auto parsed = read_or_refuse(call, parse_generate, options.requests, true);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->params.model);
   if (!model) return;
@@ -282,7 +284,7 @@ void App::Impl::generate(const Call& call) {
 }
 
 void App::Impl::complete(const Call& call) {
-  const auto parsed = read_or_refuse(call, parse_completion);
+  const auto parsed = read_or_refuse(call, parse_completion, options.requests);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->params.model);
   if (!model) return;
@@ -293,7 +295,7 @@ void App::Impl::complete(const Call& call) {
 }
 
 void App::Impl::chat(const Call& call) {
-  const auto parsed = read_or_refuse(call, parse_chat);
+  const auto parsed = read_or_refuse(call, parse_chat, options.requests);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->params.model);
   if (!model) return;
@@ -302,7 +304,7 @@ void App::Impl::chat(const Call& call) {
 
 // The ids that /generate (for `prompt`) or the chat route (for `messages`) would compute.
 void App::Impl::tokenize(const Call& call) {
-  const auto parsed = read_or_refuse(call, parse_tokenize);
+  const auto parsed = read_or_refuse(call, parse_tokenize, options.requests);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->model);
   if (!model) return;
@@ -316,7 +318,7 @@ void App::Impl::tokenize(const Call& call) {
 }
 
 void App::Impl::detokenize(const Call& call) {
-  const auto parsed = read_or_refuse(call, parse_detokenize);
+  const auto parsed = read_or_refuse(call, parse_detokenize, options.requests);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->model);
   if (!model) return;
@@ -358,7 +360,8 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
                   "max_tokens");
   }
   const std::int64_t left = limits.context - static_cast<std::int64_t>(prompt->size());
-  const std::int64_t share = std::max<std::int64_t>(1, kOutputTokensMax / params.choices);
+  const std::int64_t share =
+      std::max<std::int64_t>(1, options.requests.output_tokens_max / params.choices);
 
   engine::GenerateRequest request;
   request.id = next_id++;

@@ -18,6 +18,7 @@
 
 #include "api/admin.h"
 #include "api/model_set.h"
+#include "api/request_limits.h"
 #include "api/served_model.h"
 #include "net/server.h"
 
@@ -26,6 +27,7 @@ namespace hearth::api {
 class RouteTable;
 
 struct AppOptions {
+  RequestLimits requests = {};
   int text_threads = 2;  // parse JSON, render templates, tokenize
   // Requests waiting for them; more: 503 "overloaded". As many as a server lets in at once.
   std::size_t text_queue_max = 1024;

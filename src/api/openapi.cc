@@ -213,7 +213,7 @@ OrderedJson operation(const Route& route, Components& components) {
       result["description"] =
           "The fields are in the body, or in the query of a request without one.";
     }
-    result["x-hearth-body-bytes-max"] = route.body_bytes_max;
+    if (route.body_bytes_max != kAsServer) result["x-hearth-body-bytes-max"] = route.body_bytes_max;
     result["requestBody"] = {
         {"required", !route.doc.body->also_in_query},
         {"content",

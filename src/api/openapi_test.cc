@@ -315,7 +315,8 @@ TEST(OpenApi, HasEveryRouteOfTheTableAndNoOther) {
     EXPECT_EQ(operation["responses"].contains("401"), route.permission != Permission::kNone);
     EXPECT_EQ(operation.contains("requestBody"), route.method == "POST");
     if (route.method == "POST") {
-      EXPECT_EQ(operation["x-hearth-body-bytes-max"], route.body_bytes_max);
+      EXPECT_EQ(operation.contains("x-hearth-body-bytes-max"), route.body_bytes_max != kAsServer);
+      EXPECT_EQ(operation.value("x-hearth-body-bytes-max", kAsServer), route.body_bytes_max);
     }
     for (const char* status : {"200", "400", "405", "408", "413", "431", "503"}) {
       EXPECT_TRUE(operation["responses"].contains(status)) << route.path << " " << status;

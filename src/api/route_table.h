@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -56,6 +57,9 @@ struct RouteDoc {
   std::vector<int> errors = {};
   bool published = true;  // false: a file of the page, which /openapi.json leaves out
 };
+
+// A route's limit for bodies: none of its own.
+inline constexpr std::size_t kAsServer = std::numeric_limits<std::size_t>::max();
 
 struct Route {
   std::string method;

@@ -39,35 +39,37 @@ std::optional<ApiError> check_tree(const OrderedJson& value) {
 }
 
 // What every generating route has.
-void read_common(Fields& fields, bool as_text, GenerationParams& params) {
+void read_common(Fields& fields, const Document& document, GenerationParams& params) {
+  const RequestLimits& limits = document.limits;
   engine::SamplingParams& s = params.sampling;
   fields.text("model", params.model);
-  fields.number("temperature", s.temperature, 0, 100);
+  fields.number("temperature", s.temperature, 0, limits.temperature_max);
   fields.number("top_p", s.top_p, 0, 1);
   if (s.top_p == 0.f) {  // OpenAI allows it; the limit of ever smaller values is the best token
     s.top_p = 1.f;
     s.top_k = 1;
   }
   std::int64_t top_k = s.top_k;
-  fields.integer("top_k", top_k, -1, std::numeric_limits<std::int32_t>::max());
+  fields.integer("top_k", top_k, -1, limits.top_k_max);
   if (top_k > 0 && s.top_k != 1) s.top_k = static_cast<std::int32_t>(top_k);
   fields.number("min_p", s.min_p, 0, 1);
   s.repetition_penalty = 1.f;
-  fields.number("repetition_penalty", s.repetition_penalty, 0.01, 10);
-  fields.number("presence_penalty", s.presence_penalty, -2, 2);
-  fields.number("frequency_penalty", s.frequency_penalty, -2, 2);
-  read_logit_bias(fields, s.logit_bias);
-  read_seed(fields, as_text, params.seed);
-  read_stop(fields, params.stop);
+  fields.number("repetition_penalty", s.repetition_penalty, limits.repetition_penalty_min,
+                limits.repetition_penalty_max);
+  fields.number("presence_penalty", s.presence_penalty, -limits.penalty_max, limits.penalty_max);
+  fields.number("frequency_penalty", s.frequency_penalty, -limits.penalty_max, limits.penalty_max);
+  read_logit_bias(fields, limits, s.logit_bias);
+  read_seed(fields, document.from_query, params.seed);
+  read_stop(fields, limits, params.stop);
   params.max_tokens_given = fields.has("max_tokens");
-  fields.integer("max_tokens", params.max_tokens, 1, std::numeric_limits<std::int32_t>::max());
+  fields.integer("max_tokens", params.max_tokens, 1, limits.max_tokens_max);
   fields.boolean("ignore_eos", params.ignore_eos);
   fields.boolean("stream", params.stream);
 }
 
 // What both OpenAI routes have besides.
-void read_openai(Fields& fields, GenerationParams& params) {
-  fields.integer("n", params.choices, 1, kChoicesMax);
+void read_openai(Fields& fields, const RequestLimits& limits, GenerationParams& params) {
+  fields.integer("n", params.choices, 1, limits.choices_max);
   bool has_options = false;
   fields.object("stream_options", [&](Fields& options) {
     has_options = true;
@@ -82,18 +84,19 @@ void read_openai(Fields& fields, GenerationParams& params) {
 }
 
 // Bounds what one request can make the server hold.
-void check_volume(Fields& fields, const GenerationParams& params) {
+void check_volume(Fields& fields, const RequestLimits& limits, const GenerationParams& params) {
   if (!params.max_tokens) return;
   const std::int64_t per_token = std::max(0, params.sampling.top_logprobs) + 1;
-  if (params.choices * per_token > kOutputTokensMax / *params.max_tokens) {
-    fields.fail(ErrorKind::kInvalid, "invalid_value", "n",
-                fmt::format("n * max_tokens * (1 + logprobs) may be {} at most", kOutputTokensMax));
+  if (params.choices * per_token > limits.output_tokens_max / *params.max_tokens) {
+    fields.fail(
+        ErrorKind::kInvalid, "invalid_value", "n",
+        fmt::format("n * max_tokens * (1 + logprobs) may be {} at most", limits.output_tokens_max));
   }
 }
 
 template <class T>
-Parsed<T> finish(Fields& fields, T call) {
-  check_volume(fields, call.params);
+Parsed<T> finish(Fields& fields, const Document& document, T call) {
+  check_volume(fields, document.limits, call.params);
   if (!fields.error()) fields.finish();
   if (fields.error()) return tl::unexpected(*fields.error());
   return call;
@@ -127,8 +130,10 @@ Fields fields_of(const Document& document) {
 
 }  // namespace
 
-Parsed<Document> read_document(const net::HttpRequest& request, bool query_allowed) {
+Parsed<Document> read_document(const net::HttpRequest& request, bool query_allowed,
+                               const RequestLimits& limits) {
   Document document;
+  document.limits = limits;
   for (const auto& [name, value] : request.query) {
     if (name == "chat_template") {
       return refuse(ErrorKind::kUnsupported, "unsupported_field", name,
@@ -151,7 +156,7 @@ Parsed<Document> read_document(const net::HttpRequest& request, bool query_allow
     }
     return document;
   }
-  auto parsed = parse_json_ordered(request.body);
+  auto parsed = parse_json_ordered(request.body, {request.body.size() + 1, limits.json_depth_max});
   if (!parsed) return tl::unexpected(ApiError{std::move(parsed).error(), ""});
   document.object = *std::move(parsed);
   if (!document.object.is_object()) {
@@ -167,8 +172,8 @@ Parsed<GenerateCall> parse_generate(const Document& document) {
   Fields fields = fields_of(document);
   fields.require("prompt");
   fields.text("prompt", call.prompt);
-  read_common(fields, document.from_query, call.params);
-  return finish(fields, std::move(call));
+  read_common(fields, document, call.params);
+  return finish(fields, document, std::move(call));
 }
 
 Parsed<CompletionCall> parse_completion(const Document& document) {
@@ -177,20 +182,20 @@ Parsed<CompletionCall> parse_completion(const Document& document) {
   call.params.max_tokens = 16;
   Fields fields = fields_of(document);
   read_prompt(fields, call.prompt);
-  read_common(fields, false, call.params);
-  read_openai(fields, call.params);
+  read_common(fields, document, call.params);
+  read_openai(fields, document.limits, call.params);
   std::int64_t logprobs = -1;
-  fields.integer("logprobs", logprobs, 0, kTopLogprobsMax);
+  fields.integer("logprobs", logprobs, 0, document.limits.top_logprobs_max);
   call.params.sampling.top_logprobs = static_cast<std::int32_t>(logprobs);
   std::optional<std::int64_t> best_of;
-  fields.integer("best_of", best_of, 1, kChoicesMax);
+  fields.integer("best_of", best_of, 1, document.limits.choices_max);
   if (best_of && *best_of != call.params.choices) {
     fields.fail(ErrorKind::kUnsupported, "unsupported_field", "best_of",
                 "best_of is only supported where it equals n");
   }
   fields.unsupported_unless("echo", kFalse);
   fields.unsupported_unless("suffix", kNoText);
-  return finish(fields, std::move(call));
+  return finish(fields, document, std::move(call));
 }
 
 Parsed<ChatCall> parse_chat(const Document& document) {
@@ -198,14 +203,14 @@ Parsed<ChatCall> parse_chat(const Document& document) {
   call.params.sampling.temperature = 1.f;
   Fields fields = fields_of(document);
   read_messages(fields, call.messages);
-  read_common(fields, false, call.params);
+  read_common(fields, document, call.params);
   fields.integer("max_completion_tokens", call.params.max_tokens, 1,
-                 std::numeric_limits<std::int32_t>::max());
-  read_openai(fields, call.params);
+                 document.limits.max_tokens_max);
+  read_openai(fields, document.limits, call.params);
   bool logprobs = false;
   std::int64_t top = -1;
   fields.boolean("logprobs", logprobs);
-  fields.integer("top_logprobs", top, 0, kTopLogprobsMax);
+  fields.integer("top_logprobs", top, 0, document.limits.top_logprobs_max);
   if (top > 0 && !logprobs) {
     fields.fail(ErrorKind::kInvalid, "invalid_value", "top_logprobs",
                 "top_logprobs needs logprobs: true");
@@ -213,7 +218,7 @@ Parsed<ChatCall> parse_chat(const Document& document) {
   if (logprobs)
     call.params.sampling.top_logprobs = static_cast<std::int32_t>(std::max<std::int64_t>(0, top));
   read_neutral_chat_fields(fields);
-  return finish(fields, std::move(call));
+  return finish(fields, document, std::move(call));
 }
 
 Parsed<TokenizeCall> parse_tokenize(const Document& document) {

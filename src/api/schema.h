@@ -10,16 +10,12 @@
 #include <vector>
 
 #include "api/fields.h"
+#include "api/request_limits.h"
 #include "api/structured_fields.h"
 #include "engine/messages.h"
 #include "net/http.h"
 
 namespace hearth::api {
-
-constexpr std::int64_t kChoicesMax = 128;
-constexpr std::int64_t kTopLogprobsMax = 20;
-constexpr std::int64_t kOutputTokensMax = 1
-                                          << 19;  // n * max_tokens; with logprobs, their count too
 
 struct GenerationParams {
   std::string model;  // empty or "default": the first
@@ -71,8 +67,10 @@ struct Document {
   // If set, a parse function reads nothing: it puts the JSON Schema of what it accepts here. Of
   // `object` only matters which fields it has, where other fields depend on that.
   OrderedJson* described = nullptr;
+  RequestLimits limits = {};
 };
-Parsed<Document> read_document(const net::HttpRequest& request, bool query_allowed);
+Parsed<Document> read_document(const net::HttpRequest& request, bool query_allowed,
+                               const RequestLimits& limits = {});
 
 Parsed<GenerateCall> parse_generate(const Document& document);
 Parsed<CompletionCall> parse_completion(const Document& document);
@@ -84,9 +82,10 @@ Parsed<DetokenizeCall> parse_detokenize(const Document& document);
 // they change which others there are.
 template <class T>
 OrderedJson describe(Parsed<T> (*parse)(const Document&),
-                     OrderedJson present = OrderedJson::object()) {
+                     OrderedJson present = OrderedJson::object(),
+                     const RequestLimits& limits = {}) {
   OrderedJson schema;
-  [[maybe_unused]] const auto nothing = parse(Document{std::move(present), false, &schema});
+  [[maybe_unused]] const auto nothing = parse(Document{std::move(present), false, &schema, limits});
   return schema;
 }
 

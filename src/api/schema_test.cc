@@ -256,5 +256,54 @@ TEST(Schema, TopPZeroMeansTheBestToken) {
   EXPECT_EQ(call->params.sampling.top_p, 1.f);
 }
 
+// Every limit of the configuration holds: one step over it is refused, and described.
+TEST(Schema, LimitsAreTheOperatorsChoice) {
+  RequestLimits limits;
+  limits.json_depth_max = 5;
+  limits.choices_max = 2;
+  limits.max_tokens_max = 50;
+  limits.output_tokens_max = 60;
+  limits.top_logprobs_max = 3;
+  limits.top_k_max = 7;
+  limits.temperature_max = 1.5;
+  limits.repetition_penalty_min = 0.5;
+  limits.repetition_penalty_max = 1.25;
+  limits.penalty_max = 0.5;
+  limits.logit_bias_max = 10;
+  limits.logit_bias_entries_max = 1;
+  limits.stop_strings_max = 1;
+  limits.stop_characters_max = 4;
+  const auto refused = [&](const std::string& more) {
+    const auto document = read_document(with_body(R"({"prompt":"x")" + more + "}"), false, limits);
+    if (!document) return document.error().error.code;
+    const auto call = parse_completion(*document);
+    return call ? std::string() : call.error().param;
+  };
+  EXPECT_EQ(refused(R"(,"n":2,"max_tokens":30)"), "");
+  EXPECT_EQ(refused(R"(,"n":3)"), "n");
+  EXPECT_EQ(refused(R"(,"max_tokens":50)"), "");
+  EXPECT_EQ(refused(R"(,"max_tokens":51)"), "max_tokens");
+  EXPECT_EQ(refused(R"(,"n":2,"max_tokens":31)"), "n");
+  EXPECT_EQ(refused(R"(,"logprobs":3,"max_tokens":15)"), "");
+  EXPECT_EQ(refused(R"(,"logprobs":4)"), "logprobs");
+  EXPECT_EQ(refused(R"(,"top_k":8)"), "top_k");
+  EXPECT_EQ(refused(R"(,"temperature":1.6)"), "temperature");
+  EXPECT_EQ(refused(R"(,"repetition_penalty":0.4)"), "repetition_penalty");
+  EXPECT_EQ(refused(R"(,"repetition_penalty":1.3)"), "repetition_penalty");
+  EXPECT_EQ(refused(R"(,"presence_penalty":-0.6)"), "presence_penalty");
+  EXPECT_EQ(refused(R"(,"frequency_penalty":0.6)"), "frequency_penalty");
+  EXPECT_EQ(refused(R"(,"logit_bias":{"1":10})"), "");
+  EXPECT_EQ(refused(R"(,"logit_bias":{"1":11})"), "logit_bias");
+  EXPECT_EQ(refused(R"(,"logit_bias":{"1":1,"2":1})"), "logit_bias");
+  EXPECT_EQ(refused(R"(,"stop":["a","b"])"), "stop");
+  EXPECT_EQ(refused(R"(,"stop":"abcde")"), "stop");
+  EXPECT_EQ(refused(R"(,"x":[[[[[1]]]]])"), "json_too_deep");
+  const OrderedJson described =
+      describe(parse_completion, OrderedJson::object(), limits)["properties"];
+  EXPECT_EQ(described["n"]["maximum"], 2);
+  EXPECT_EQ(described["temperature"]["maximum"], 1.5);
+  EXPECT_EQ(described["presence_penalty"]["minimum"], -0.5);
+}
+
 }  // namespace
 }  // namespace hearth::api

@@ -36,18 +36,21 @@ std::size_t code_points(const std::string& text) {
   }));
 }
 
-OrderedJson stop_schema() {
+OrderedJson stop_schema(const RequestLimits& limits) {
   OrderedJson text = string_schema();
   text["minLength"] = 1;
-  text["maxLength"] = kStopCharactersMax;
-  return any_of({text, list_schema(text, 0, kStopStringsMax)});
+  text["maxLength"] = limits.stop_characters_max;
+  return any_of({text, list_schema(text, 0, limits.stop_strings_max)});
 }
 
-OrderedJson logit_bias_schema() {
+OrderedJson logit_bias_schema(const RequestLimits& limits) {
   return {{"type", "object"},
           {"propertyNames", {{"pattern", "^(0|[1-9][0-9]{0,8})$"}}},
-          {"additionalProperties", {{"type", "number"}, {"minimum", -100}, {"maximum", 100}}},
-          {"maxProperties", kLogitBiasMax}};
+          {"additionalProperties",
+           {{"type", "number"},
+            {"minimum", -limits.logit_bias_max},
+            {"maximum", limits.logit_bias_max}}},
+          {"maxProperties", limits.logit_bias_entries_max}};
 }
 
 // The one way to write each id, so that no token can be named twice; no vocabulary needs more
@@ -161,8 +164,8 @@ bool is_tool_message(const OrderedJson& message) {
 
 }  // namespace
 
-void read_stop(Fields& fields, std::vector<std::string>& out) {
-  const OrderedJson* value = fields.take("stop", stop_schema);
+void read_stop(Fields& fields, const RequestLimits& limits, std::vector<std::string>& out) {
+  const OrderedJson* value = fields.take("stop", [&] { return stop_schema(limits); });
   if (value == nullptr) return;
   const auto wrong = [&](std::string message) {
     fields.fail(ErrorKind::kInvalid, "invalid_value", "stop", std::move(message));
@@ -170,8 +173,8 @@ void read_stop(Fields& fields, std::vector<std::string>& out) {
   if (value->is_string()) {
     out.push_back(value->get<std::string>());
   } else if (value->is_array()) {
-    if (value->size() > kStopStringsMax) {
-      return wrong(fmt::format("stop takes at most {} strings", kStopStringsMax));
+    if (value->size() > limits.stop_strings_max) {
+      return wrong(fmt::format("stop takes at most {} strings", limits.stop_strings_max));
     }
     for (const OrderedJson& element : *value) {
       if (!element.is_string()) return wrong("stop must be a string or a list of strings");
@@ -181,27 +184,30 @@ void read_stop(Fields& fields, std::vector<std::string>& out) {
     return wrong("stop must be a string or a list of strings");
   }
   for (const std::string& text : out) {
-    if (text.empty() || code_points(text) > kStopCharactersMax) {
-      return wrong(fmt::format("a stop string must have 1 to {} characters", kStopCharactersMax));
+    if (text.empty() || code_points(text) > limits.stop_characters_max) {
+      return wrong(
+          fmt::format("a stop string must have 1 to {} characters", limits.stop_characters_max));
     }
   }
 }
 
-void read_logit_bias(Fields& fields, std::vector<std::pair<engine::TokenId, float>>& out) {
-  const OrderedJson* value = fields.take("logit_bias", logit_bias_schema);
+void read_logit_bias(Fields& fields, const RequestLimits& limits,
+                     std::vector<std::pair<engine::TokenId, float>>& out) {
+  const OrderedJson* value = fields.take("logit_bias", [&] { return logit_bias_schema(limits); });
   if (value == nullptr) return;
   const auto wrong = [&](std::string message) {
     fields.fail(ErrorKind::kInvalid, "invalid_value", "logit_bias", std::move(message));
   };
   if (!value->is_object()) return wrong("logit_bias must be an object of token ids and numbers");
-  if (value->size() > kLogitBiasMax) {
-    return wrong(fmt::format("logit_bias takes at most {} entries", kLogitBiasMax));
+  if (value->size() > limits.logit_bias_entries_max) {
+    return wrong(fmt::format("logit_bias takes at most {} entries", limits.logit_bias_entries_max));
   }
   for (const auto& [key, bias] : value->items()) {
     const auto id = token_id_of(key);
     if (!id) return wrong("the keys of logit_bias must be token ids");
-    if (!bias.is_number() || !(std::abs(bias.get<double>()) <= 100.0)) {
-      return wrong("the values of logit_bias must be from -100 to 100");
+    if (!bias.is_number() || !(std::abs(bias.get<double>()) <= limits.logit_bias_max)) {
+      return wrong(fmt::format("the values of logit_bias must be from {} to {}",
+                               -limits.logit_bias_max, limits.logit_bias_max));
     }
     out.emplace_back(*id, bias.get<float>());
   }

@@ -12,18 +12,16 @@
 #include <vector>
 
 #include "api/fields.h"
+#include "api/request_limits.h"
 #include "engine/messages.h"
 
 namespace hearth::api {
 
-constexpr std::size_t kStopStringsMax = 16;
-constexpr std::size_t kStopCharactersMax = 1024;  // each
-constexpr std::size_t kLogitBiasMax = 4096;       // entries
-
 using PromptOrIds = std::variant<std::string, std::vector<engine::TokenId>>;
 
-void read_stop(Fields& fields, std::vector<std::string>& out);
-void read_logit_bias(Fields& fields, std::vector<std::pair<engine::TokenId, float>>& out);
+void read_stop(Fields& fields, const RequestLimits& limits, std::vector<std::string>& out);
+void read_logit_bias(Fields& fields, const RequestLimits& limits,
+                     std::vector<std::pair<engine::TokenId, float>>& out);
 // Negative ones and those beyond int64 too. `as_text`: it may be written as text.
 void read_seed(Fields& fields, bool as_text, std::optional<std::uint64_t>& out);
 void read_prompt(Fields& fields, PromptOrIds& out);

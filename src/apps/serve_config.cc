@@ -1,5 +1,7 @@
 #include "apps/serve_config.h"
 
+#include <limits>
+
 #include "apps/model_options.h"
 
 namespace hearth::apps {
@@ -55,6 +57,27 @@ void describe_limits(Settings& in, ServeConfig& config) {
              "Requests that wait for a text thread; more: 503.");
 }
 
+void describe_requests(Settings& in, api::RequestLimits& l) {
+  constexpr std::int64_t kInt = std::numeric_limits<std::int32_t>::max();
+  in.integer("json_depth_max", l.json_depth_max, 4, 1000, "Lists and objects in one another.");
+  in.integer("choices_max", l.choices_max, 1, 4096, "n: answers to one request.");
+  in.integer("max_tokens_max", l.max_tokens_max, 1, kInt, "Of one answer.");
+  in.integer("output_tokens_max", l.output_tokens_max, 1, std::int64_t{1} << 30,
+             "n * max_tokens * (1 + logprobs) of one request.");
+  in.integer("top_logprobs_max", l.top_logprobs_max, 0, 1000, "Likeliest tokens told at each one.");
+  in.integer("top_k_max", l.top_k_max, 1, kInt, "top_k.");
+  in.number("temperature_max", l.temperature_max, 0, 1000, "temperature.");
+  in.number("repetition_penalty_min", l.repetition_penalty_min, 0.0001, 1, "repetition_penalty.");
+  in.number("repetition_penalty_max", l.repetition_penalty_max, 1, 1000, "repetition_penalty.");
+  in.number("penalty_max", l.penalty_max, 0, 100,
+            "presence_penalty and frequency_penalty, of either sign.");
+  in.number("logit_bias_max", l.logit_bias_max, 0, 1000, "logit_bias, of either sign.");
+  in.integer("logit_bias_entries_max", l.logit_bias_entries_max, 0, 1'000'000,
+             "Tokens in logit_bias.");
+  in.integer("stop_strings_max", l.stop_strings_max, 0, 1000, "Strings in stop.");
+  in.integer("stop_characters_max", l.stop_characters_max, 1, 1 << 20, "Of each of them.");
+}
+
 void describe_key(Settings& in, security::KeyEntry& key) {
   in.text("name", key.name, "Whose it is, for logs.");
   in.text("sha256", key.sha256,
@@ -90,6 +113,10 @@ void describe(Settings& in, ServeConfig& config) {
            [&](Settings& t) { describe_server(t, config); });
   in.table("limits", "What clients may ask of the server. SIGHUP reads them again.",
            [&](Settings& t) { describe_limits(t, config); });
+  in.table("requests",
+           "How much one request may ask for; more: 400. /openapi.json says the same. Read at the "
+           "start only.",
+           [&](Settings& t) { describe_requests(t, config.app.requests); });
   in.tables<ServedOptions>(
       "models",
       "Any number of them, each with an engine of its own; the first is `default`. SIGHUP loads "

@@ -120,7 +120,7 @@ void Serving::reload(const std::function<Result<ServeConfig>()>& read_again) {
   if (as_text(read->server) != as_text(config_.server) ||
       read->app.text_threads != config_.app.text_threads ||
       read->app.text_queue_max != config_.app.text_queue_max)
-    log::warn("[server] and text_queue_max are read at the start only: they stay as they were");
+    log::warn("[server], [requests] and text_queue_max are read at the start only");
   log::set_level(read->log_level.c_str());
   server_->set_limits(read->server);
   app_->set_request_timeout(read->app.request_timeout);
