@@ -59,7 +59,9 @@ class Connection:
         assert head.startswith(b"HTTP/1.1 200 "), bytes(self.received[:500])
         text = dechunk(body).decode()
         assert text.endswith("\n\n")
-        XX(event.startswith("data: ") for event in events), text
+        # A comment after each silence of 15 s is no event.
+        events = [event for event in text[:-2].split("\n\n") if not event.startswith(":")]
+        assert all(event.startswith("data: ") for event in events), text
         return [event.removeprefix("data: ") for event in events]
 
     def close(self):
