@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "net/http.h"
+
 namespace hearth::api {
 namespace {
 
@@ -64,6 +66,15 @@ std::int64_t code_points(const std::string& text) {
                        [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
 }
 
+// A part of a code point is no text, and different ones must stay different keys: as in OpenAI's
+// old answers, their bytes are spelt out.
+std::string old_name(const std::string& bytes) {
+  if (net::is_valid_utf8(bytes)) return bytes;
+  std::string out = "bytes:";
+  for (const char c : bytes) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+  return out;
+}
+
 // `offset`: of the first token in the choice's text, in code points; moved on.
 OrderedJson completion_logprobs(const std::vector<TokenInfo>& tokens, std::int64_t& offset) {
   OrderedJson names = OrderedJson::array();
@@ -71,16 +82,16 @@ OrderedJson completion_logprobs(const std::vector<TokenInfo>& tokens, std::int64
   OrderedJson tops = OrderedJson::array();
   OrderedJson offsets = OrderedJson::array();
   for (const TokenInfo& info : tokens) {
-    names.push_back(info.token.bytes);
+    const std::string name = old_name(info.token.bytes);
+    names.push_back(name);
     values.push_back(std::max(info.token.logprob, kLogprobMin));
     OrderedJson top = OrderedJson::object();
     // Different tokens may have the same text: the better one stays.
     for (const TokenText& other : info.top) {
-      if (!top.contains(other.bytes)) top[other.bytes] = std::max(other.logprob, kLogprobMin);
+      const std::string other_name = old_name(other.bytes);
+      if (!top.contains(other_name)) top[other_name] = std::max(other.logprob, kLogprobMin);
     }
-    if (!top.contains(info.token.bytes)) {
-      top[info.token.bytes] = std::max(info.token.logprob, kLogprobMin);
-    }
+    if (!top.contains(name)) top[name] = std::max(info.token.logprob, kLogprobMin);
     tops.push_back(std::move(top));
     offsets.push_back(offset);
     offset += code_points(info.token.bytes);

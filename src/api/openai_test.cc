@@ -108,6 +108,16 @@ TEST(Completions, LogprobsHaveTheOldForm) {
       service.post("/v1/completions", R"({"prompt":"p"})")["choices"][0]["logprobs"].is_null());
 }
 
+// Two halves of code points must not become the same key.
+TEST(Completions, LogprobsSpellOutBytesThatAreNoText) {
+  Service service(says("\xc3\xa9"));
+  const Json answer =
+      service.post("/v1/completions", R"({"prompt":"p","logprobs":1,"max_tokens":10})");
+  const Json& logprobs = answer["choices"][0]["logprobs"];
+  EXPECT_EQ(logprobs["tokens"], Json::array({"bytes:\\xc3", "bytes:\\xa9"}));
+  EXPECT_EQ(logprobs["top_logprobs"][1]["bytes:\\xa9"], -0.5);
+}
+
 TEST(Completions, LogprobsOfAStreamComeWithTheirText) {
   Service service(says("aSTb"));
   std::vector<std::string> tokens;

@@ -1,0 +1,294 @@
+// Faults that reach the engine: clients that leave or do not read, output that is no number, a
+// cache that is too small. The numbers are those of docs/faults.md.
+#include "api/whole_server_fixture.h"
+#include "engine/poisoned_model_fixture.h"
+
+namespace hearth::api {
+namespace {
+
+TEST(Fault02, AClientThatDoesNotReadIsCutOffAndTheBatchGoesOn) {
+  WholeServerOptions options;
+  options.server.stream_unsent_bytes_max = 64 << 10;
+  WholeServer whole(options);
+  Undisturbed stream(whole);
+  const std::uint64_t before = whole.stats().accepted;
+  // About 3 KB a token: far more than sockets and buffers hold.
+  constexpr int kTokens = 16 * 400;
+  std::vector<std::unique_ptr<LoopbackClient>> readers;
+  for (int i = 0; i < 2; ++i) {
+    readers.push_back(std::make_unique<LoopbackClient>(whole.port(), 4096));
+    readers.back()->send(http_post(
+        "/v1/chat/completions",
+        R"({"messages":[{"role":"user","content":"x"}],"max_tokens":400,"n":16,"stream":true,)"
+        R"("ignore_eos":true,"logprobs":true,"top_logprobs":20})"));
+  }
+  EXPECT_TRUE(eventually([&] { return whole.stats().accepted == before + readers.size(); }));
+  // Cut off by the server, though they are still there.
+  EXPECT_TRUE(eventually([&] { return whole.stats().connections == 1; }, WholeServer::kPatience));
+  for (const auto& reader : readers) {
+    EXPECT_FALSE(reader->read_response().complete);  // what they have is no whole answer
+  }
+  readers.clear();
+  stream.check_after();
+  EXPECT_LT(stream.foreign_tokens(), 2 * kTokens);
+}
+
+TEST(Fault02, AWholeAnswerThatNobodyReadsIsGivenUp) {
+  WholeServerOptions options;
+  options.server.write_timeout = 300ms;
+  WholeServer whole(options);
+  Undisturbed stream(whole);
+  const std::uint64_t before = whole.stats().accepted;
+  LoopbackClient client(whole.port(), 4096);
+  client.send(http_post("/v1/chat/completions",
+                        R"({"messages":[{"role":"user","content":"x"}],"max_tokens":120,"n":16,)"
+                        R"("ignore_eos":true,"logprobs":true,"top_logprobs":20})"));
+  EXPECT_TRUE(eventually([&] { return whole.stats().accepted == before + 1; }));
+  EXPECT_TRUE(eventually([&] { return whole.stats().connections == 1; }, WholeServer::kPatience));
+  client.close();
+  stream.check_after();
+}
+
+enum class Leave { kClose, kReset, kHalfClose };
+
+void leave(LoopbackClient& client, Leave how) {
+  switch (how) {
+    case Leave::kClose:
+      return client.close();
+    case Leave::kReset:
+      return client.reset();
+    case Leave::kHalfClose:
+      client.shutdown_send();  // and waits for an answer that nobody will write
+      EXPECT_TRUE(client.wait_closed(WholeServer::kPatience));
+  }
+}
+
+class Fault10 : public ::testing::TestWithParam<std::tuple<Leave, bool, int>> {
+ protected:
+  static constexpr int kTokens = 300;  // of each choice
+  std::string request(const std::string& prompt) const {
+    const auto [how, streaming, choices] = GetParam();
+    return http_post("/v1/completions",
+                     fmt::format(R"({{"prompt":"{}","max_tokens":{},"n":{},"stream":{},)"
+                                 R"("ignore_eos":true}})",
+                                 prompt, kTokens, choices, streaming));
+  }
+  Leave how() const { return std::get<0>(GetParam()); }
+  bool streaming() const { return std::get<1>(GetParam()); }
+  int choices() const { return std::get<2>(GetParam()); }
+};
+
+TEST_P(Fault10, LeavingAtAnyMomentFreesEverything) {
+  WholeServerOptions options;
+  options.pace = 200us;
+  options.engine.batch_tokens_max = 24;  // a long prompt takes many steps
+  WholeServer whole(options);
+  Undisturbed stream(whole);
+  int begun = 0;
+  const auto client_after = [&](const std::string& bytes) {
+    auto client = std::make_unique<LoopbackClient>(whole.port());
+    client->send(bytes);
+    return client;
+  };
+  const auto gone = [&] {
+    EXPECT_TRUE(eventually([&] { return whole.stats().connections == 1; }));
+    EXPECT_TRUE(eventually([&] {
+      const engine::EngineStats stats = whole.engine_stats();
+      return stats.running <= 1 && stats.waiting == 0;
+    }));
+  };
+  const std::string shorter = request("short");
+  const std::string longer = request(std::string(700, 'l'));
+
+  // In the middle of the head, of the body, and as soon as all is sent.
+  for (const std::size_t size : {std::size_t{30}, shorter.size() - 10, shorter.size()}) {
+    leave(*client_after(shorter.substr(0, size)), how());
+    ++begun;
+  }
+  gone();
+  // While the prompt is computed.
+  for (int i = 0; i < 2; ++i) {
+    const auto prompt_tokens = whole.engine_stats().prompt_tokens;
+    const auto client = client_after(longer);
+    EXPECT_TRUE(
+        eventually([&] { return whole.engine_stats().prompt_tokens > prompt_tokens + 100; }));
+    leave(*client, how());
+    ++begun;
+  }
+  gone();
+  // In the middle of the answer.
+  for (int i = 0; i < 2; ++i) {
+    const auto client = client_after(shorter);
+    if (streaming()) {
+      EXPECT_TRUE(client->read_until("\"text\"", WholeServer::kPatience));
+    } else {
+      EXPECT_TRUE(eventually([&] { return whole.engine_stats().running > choices(); }));
+    }
+    leave(*client, how());
+    ++begun;
+  }
+  gone();
+  // Many, at moments that nobody chose.
+  std::mt19937 random(static_cast<unsigned>(choices()));
+  for (int i = 0; i < 24; ++i) {
+    const auto client = client_after(i % 2 == 0 ? shorter : longer);
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 6000));
+    leave(*client, how());
+    ++begun;
+  }
+  gone();
+  stream.check_after();
+  // Given up within a step, not after the text was made for nobody.
+  EXPECT_LT(stream.foreign_tokens(), begun * choices() * kTokens / 3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, Fault10,
+                         ::testing::Combine(::testing::Values(Leave::kClose, Leave::kReset,
+                                                              Leave::kHalfClose),
+                                            ::testing::Bool(), ::testing::Values(1, 4)));
+
+TEST(Fault10, LeavingTheQueueFreesThePlaceInIt) {
+  WholeServerOptions options;
+  options.pace = 200us;
+  options.engine.running_max = 3;
+  WholeServer whole(options);
+  Undisturbed stream(whole);
+  const auto body = [](int choices, bool streaming) {
+    return http_post("/v1/completions",
+                     fmt::format(R"({{"prompt":"queue","max_tokens":900,"n":{},"stream":{},)"
+                                 R"("ignore_eos":true}})",
+                                 choices, streaming));
+  };
+  std::vector<std::unique_ptr<LoopbackClient>> first;
+  for (int i = 0; i < 2; ++i) {
+    first.push_back(std::make_unique<LoopbackClient>(whole.port()));
+    first.back()->send(body(1, true));
+    EXPECT_TRUE(first.back()->read_until("\"text\"", WholeServer::kPatience));
+  }
+  std::vector<std::unique_ptr<LoopbackClient>> waiting;
+  for (int i = 0; i < 12; ++i) {
+    waiting.push_back(std::make_unique<LoopbackClient>(whole.port()));
+    waiting.back()->send(body(1 + i % 3, i % 2 == 0));
+  }
+  EXPECT_TRUE(eventually([&] { return whole.engine_stats().waiting >= 10; }));
+  const Leave ways[] = {Leave::kClose, Leave::kReset, Leave::kHalfClose};
+  for (std::size_t i = 0; i < waiting.size(); ++i) leave(*waiting[i], ways[i % 3]);
+  EXPECT_TRUE(eventually([&] { return whole.engine_stats().waiting <= 1; }));
+  waiting.clear();
+  first.clear();
+  stream.check_after();
+}
+
+TEST(Fault21, NanEndsItsRequestAndNobodyElses) {
+  WholeServerOptions options;
+  options.model = engine::poisoned_llama(backend::Precision::kDefault);
+  WholeServer whole(options);
+  Undisturbed stream(whole);
+  // In the prompt: there is still time for a status, streamed or not, however many choices.
+  for (int i = 0; i < 3; ++i) {
+    for (const std::string& more :
+         {std::string(), std::string(R"(,"stream":true)"), std::string(R"(,"stream":true,"n":3)"),
+          std::string(R"(,"logprobs":5,"n":2)")}) {
+      const RawResponse response =
+          whole.post("/v1/completions",
+                     R"({"prompt":[84,104,7,105],"max_tokens":40,"ignore_eos":true)" + more + "}");
+      EXPECT_EQ(verdict(response), "500 internal_error") << more;
+      EXPECT_EQ(response.body.find("NaN"), std::string::npos);
+      EXPECT_EQ(response.body.find("choices"), std::string::npos) << response.body;
+    }
+  }
+  // As the first token of the answer: the second cannot be computed.
+  const std::string late =
+      R"({"prompt":[84,104],"max_tokens":40,"ignore_eos":true,"temperature":0,)"
+      R"("logit_bias":{"7":100})";
+  EXPECT_EQ(verdict(whole.post("/v1/completions", late + "}")), "500 internal_error");
+  for (int choices = 1; choices <= 3; ++choices) {
+    const RawResponse response = whole.post(
+        "/v1/completions", late + R"(,"stream":true,"n":)" + std::to_string(choices) + "}");
+    EXPECT_EQ(response.status, 200);
+    EXPECT_TRUE(response.complete);
+    const std::vector<std::string> events = events_of(response.body);
+    ASSERT_GE(events.size(), 2u);
+    for (std::size_t i = 0; i + 1 < events.size(); ++i) {
+      const auto event = parse_json(events[i]);
+      ASSERT_TRUE(event) << events[i];
+      EXPECT_EQ((*event)["choices"][0]["text"], "\x07");
+      EXPECT_TRUE((*event)["choices"][0]["finish_reason"].is_null());
+    }
+    // One error, at the end, and no [DONE].
+    ASSERT_TRUE(events.back().starts_with("error|")) << events.back();
+    EXPECT_EQ((*parse_json(events.back().substr(6)))["error"]["code"], "internal_error");
+  }
+  stream.check_after();
+}
+
+// What each of these clients is told when it is alone.
+constexpr int kClients = 24;
+std::string body_of(int client) {
+  return fmt::format(R"({{"prompt":"{}","max_tokens":{},"temperature":0.8,"seed":{},)"
+                     R"("ignore_eos":true,"logprobs":1}})",
+                     std::string(static_cast<std::size_t>(40 + 5 * client), 'a' + client % 26),
+                     60 + client, client);
+}
+std::vector<std::string> alone(WholeServer& whole) {
+  std::vector<std::string> out;
+  for (int i = 0; i < kClients; ++i) {
+    out.push_back(normalised(whole.post("/v1/completions", body_of(i))));
+    EXPECT_TRUE(out.back().starts_with("200\n")) << out.back();
+  }
+  return out;
+}
+
+TEST(Fault23, RequestsBeyondThePagesWaitOrStartAgainAndAllEnd) {
+  WholeServerOptions options;
+  options.engine.context = 320;
+  options.engine.cache_bytes = 1;  // the least there can be: one context
+  WholeServer whole(options);
+  const std::vector<std::string> expected = alone(whole);
+  Undisturbed stream(whole);
+  std::vector<std::thread> clients;
+  for (int i = 0; i < kClients; ++i) {
+    clients.emplace_back([&, i] {
+      EXPECT_EQ(normalised(whole.post("/v1/completions", body_of(i))),
+                expected[static_cast<std::size_t>(i)])
+          << i;
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_GT(whole.engine_stats().preemptions, 0);
+  stream.check_after();
+}
+
+TEST(Fault23, AFullQueueSaysWhenToComeAgainAndLosesNobody) {
+  WholeServerOptions options;
+  options.engine.context = 1024;
+  options.engine.cache_bytes = 1;
+  options.engine.running_max = 3;
+  options.engine.queue_requests_max = 2;
+  options.pace = 1ms;
+  WholeServer whole(options);
+  const std::vector<std::string> expected = alone(whole);
+  Undisturbed stream(whole, {.tokens = 800, .once = true});
+  std::atomic<int> refused{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < kClients; ++i) {
+    clients.emplace_back([&, i] {
+      const auto deadline = std::chrono::steady_clock::now() + 2 * WholeServer::kPatience;
+      RawResponse response;
+      while ((response = whole.post("/v1/completions", body_of(i))).status == 429 &&
+             std::chrono::steady_clock::now() < deadline) {
+        ++refused;
+        EXPECT_EQ(verdict(response), "429 queue_full");
+        EXPECT_EQ(response.headers["retry-after"], "1");
+        std::this_thread::sleep_for(20ms);
+      }
+      EXPECT_EQ(normalised(response), expected[static_cast<std::size_t>(i)]) << i;
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_GT(refused, 0);
+  stream.check_after();
+}
+
+}  // namespace
+}  // namespace hearth::api
