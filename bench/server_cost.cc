@@ -35,7 +35,7 @@
 namespace hearth {
 namespace {
 
-struct Options : apps::ModelOptions {
+struct Options : apps::ServedOptions {
   int requests = 32;
   std::int64_t prompt_tokens = 128;
   std::int32_t answer_tokens = 64;
@@ -410,8 +410,9 @@ void print_report(const Options& options, const std::vector<Measured>& runs) {
 
 Status bench(const Options& options, int channel) {
   LaterThreads front;
-  HEARTH_TRY_VOID(apps::lock_in(options.model, {}, apps::Network::kListens));
-  HEARTH_TRY(api::ServedModel model, apps::load_served(options, {}));
+  HEARTH_TRY_VOID(apps::lock_in({options.model}, {}, apps::Network::kListens));
+  engine::EngineReaper engines;
+  HEARTH_TRY(api::ServedModel model, apps::load_served(options, engines));
   front.ignore_present();
   if (!model.tokenizer) return invalid("no_tokenizer", "the model has no tokenizer");
   const auto engine = model.engine;
