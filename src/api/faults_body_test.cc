@@ -185,11 +185,37 @@ TEST(Fault07, TextFromTheModelIsValidUtf8HoweverItIsCut) {
   stream.check_after();
 }
 
+// Passes everything on and remembers the longest text it was given.
+class Measured final : public text::Tokenizer {
+ public:
+  explicit Measured(std::shared_ptr<const text::Tokenizer> tokenizer)
+      : tokenizer_(std::move(tokenizer)) {}
+  std::vector<text::TokenId> encode(std::span<const text::TextPiece> pieces,
+                                    bool add_special) const override {
+    std::size_t bytes = 0;
+    for (const text::TextPiece& piece : pieces) bytes += piece.text.size();
+    for (std::size_t seen = longest; bytes > seen && !longest.compare_exchange_weak(seen, bytes);) {
+    }
+    return tokenizer_->encode(pieces, add_special);
+  }
+  void append_bytes(text::TokenId id, std::string& out, bool control) const override {
+    tokenizer_->append_bytes(id, out, control);
+  }
+  std::size_t vocab_size() const override { return tokenizer_->vocab_size(); }
+  const text::TokenizerData& data() const override { return tokenizer_->data(); }
+  bool is_control(text::TokenId id) const override { return tokenizer_->is_control(id); }
+  mutable std::atomic<std::size_t> longest{0};
+
+ private:
+  const std::shared_ptr<const text::Tokenizer> tokenizer_;
+};
+
 TEST(Fault08, PromptsOfNewlinesAreRefusedSoon) {
   WholeServerOptions options;
   auto tokenizer = text::make_tokenizer(testing::smollm2_vocab(HEARTH_TEST_DATA));
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;
-  options.tokenizer = *tokenizer;
+  const auto measured = std::make_shared<Measured>(*tokenizer);
+  options.tokenizer = measured;
   WholeServer whole(options);
   Undisturbed stream(whole);
   std::size_t longest = 0;
@@ -198,12 +224,13 @@ TEST(Fault08, PromptsOfNewlinesAreRefusedSoon) {
   }
   // Two bytes each in JSON: as many as a body can have; and as many as are tokenized just to be
   // sure that they do not fit.
+  const std::size_t fits = longest * 1024;
   const auto escaped = [](std::size_t count) {
     std::string out;
     for (std::size_t i = 0; i < count; ++i) out += "\\n";
     return out;
   };
-  for (const std::size_t count : {(std::size_t{8} << 20) / 2 - 100, longest * 1024}) {
+  for (const std::size_t count : {(std::size_t{8} << 20) / 2 - 100, fits}) {
     for (const auto& [route, body] : std::vector<std::pair<std::string, std::string>>{
              {"/generate", R"({"prompt":")" + escaped(count) + "\"}"},
              {"/v1/chat/completions",
@@ -215,6 +242,8 @@ TEST(Fault08, PromptsOfNewlinesAreRefusedSoon) {
       EXPECT_LT(took, 30s) << count;
     }
   }
+  EXPECT_GE(measured->longest, fits);
+  EXPECT_LT(measured->longest, 2 * fits);  // the rest is refused by its length alone
   stream.check_after();
   EXPECT_EQ(stream.foreign_tokens(), 0);
 }

@@ -23,8 +23,8 @@ enum class SandboxState : std::uint8_t {
 };
 
 // For this thread and all that it starts from now on; cannot be taken back. After it: no sockets
-// (or, for a server, none that reaches out: no connect, no datagrams), no exec, no ptrace, no
-// mounting, no new files (EPERM or EACCES). Standard streams stay open.
+// (or, for a server, none that reaches out: no connect, no datagrams), no fork, no exec, no ptrace,
+// no mounting, no new files (EPERM or EACCES). Standard streams stay open.
 Result<SandboxState> enter_sandbox(const SandboxPolicy& policy);
 
 }  // namespace hearth

@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <fstream>
 #include <string>
+#include <thread>
 
 namespace hearth {
 namespace {
@@ -46,6 +47,15 @@ int try_open(const std::string& path, int flags) {
   return 0;
 }
 
+// Threads, and no processes, whichever way the C library makes them.
+bool has_threads_only() {
+  bool ran = false;
+  std::thread([&] { ran = true; }).join();
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  return ran && child == -1 && errno == EPERM;
+}
+
 // Which of the expectations do not hold in a process that is locked in, as bits.
 int what_is_wrong(const std::string& folder) {
   const auto state = enter_sandbox({{folder + "/in", folder + "/not there"}});
@@ -59,6 +69,7 @@ int what_is_wrong(const std::string& folder) {
   if (socket(AF_INET, SOCK_STREAM, 0) != -1 || errno != EPERM) wrong |= 32;
   if (kill(getppid(), 0) != -1 || errno != EPERM) wrong |= 128;
   if (kill(0, 0) != 0) wrong |= 256;
+  if (!has_threads_only()) wrong |= 512;
   char program[] = "/bin/true";
   char* const arguments[] = {program, nullptr};
   execv(program, arguments);
@@ -93,6 +104,7 @@ int what_is_wrong_listening() {
   message.msg_iov = &data;
   message.msg_iovlen = 1;
   if (sendmsg(out, &message, MSG_FASTOPEN) != -1 || errno != EPERM) wrong |= 64;
+  if (!has_threads_only()) wrong |= 128;
   return wrong;
 }
 
