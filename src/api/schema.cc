@@ -204,6 +204,7 @@ Parsed<ChatCall> parse_chat(const Document& document) {
   Fields fields = fields_of(document);
   read_messages(fields, call.messages);
   read_common(fields, document, call.params);
+  call.params.max_tokens_given |= fields.has("max_completion_tokens");
   fields.integer("max_completion_tokens", call.params.max_tokens, 1,
                  document.limits.max_tokens_max);
   read_openai(fields, document.limits, call.params);

@@ -228,6 +228,7 @@ void LocalEngine::expire(std::int64_t now) {
 
 void LocalEngine::step() {
   const std::vector<Slice> slices = scheduler_.plan();
+  count_queue();
   if (slices.empty()) return;
   if (FAULT_POINT("engine.step")) throw std::bad_alloc();
   const std::int64_t begun = now_ns();
@@ -405,12 +406,17 @@ void LocalEngine::finish(Sequence& sequence, FinishReason reason, std::optional<
   }
 }
 
-void LocalEngine::publish() {
+// What began in this step waits no longer.
+void LocalEngine::count_queue() {
   const std::lock_guard lock(mutex_);
   queued_tokens_ = scheduler_.waiting_tokens();
   for (const Message& m : mailbox_)
     if (const auto* submit = std::get_if<Submit>(&m))
       queued_tokens_ += static_cast<std::int64_t>(submit->state->request.prompt.size());
+}
+
+void LocalEngine::publish() {
+  const std::lock_guard lock(mutex_);
   stats_.running = scheduler_.running();
   stats_.waiting = scheduler_.waiting();
   stats_.pages_used = pool_->pages_used();

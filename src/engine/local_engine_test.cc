@@ -252,6 +252,25 @@ TEST(LocalEngine, DeadlineEndsWithAnError) {
   expect_empty(*engine);
 }
 
+// Fault 35: somebody sets the civil time, forwards and back, while a request with a deadline runs.
+TEST(LocalEngine, DeadlinesDoNotNoticeThatTheClockIsSet) {
+  testing::FakeClock clock;
+  const auto engine = make_engine(llama(), small_options(), clock);
+  const auto sink = std::make_shared<Collector>();
+  sink->react = [&, n = 0](const Event& event) mutable {
+    if (!event.token) return;
+    if (++n == 2) clock.jump_wall(std::chrono::hours(1));
+    if (n == 4) clock.jump_wall(-std::chrono::hours(2));
+  };
+  auto request = make_request(1, prompt_of(40), 20);
+  request.deadline_ns = (clock.now().time_since_epoch() + std::chrono::seconds(2)).count();
+  ASSERT_TRUE(engine->submit(request, sink));
+  sink->wait(1);
+  EXPECT_EQ(sink->of(1).finish, FinishReason::kLength);
+  EXPECT_EQ(sink->of(1).tokens.size(), 20u);
+  EXPECT_EQ(sink->of(1).timings.decode_ns, 0);  // measured on the clock that nobody has moved
+}
+
 TEST(LocalEngine, TheQueueIsBoundedBeyondWhatRuns) {
   EngineOptions options = small_options();
   options.queue_requests_max = 2;
