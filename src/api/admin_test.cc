@@ -116,7 +116,7 @@ TEST_F(Models, AreRefusedInWords) {
 
 TEST_F(Models, BelongToWhoHasThatPermission) {
   const std::string body = R"({"model":"second"})";
-  EXPECT_EQ(service_.refusal("/admin/models", body), "403 permission_denied");
+  EXPECT_EQ(service_.refusal("/admin/models", body), "401 key_required");
   const RawResponse wrong =
       service_.send(http_post("/admin/models", body, "Authorization: Bearer other\r\n"));
   EXPECT_EQ(wrong.status, 401);

@@ -15,9 +15,8 @@ bool match(const std::string& pattern, const std::string& path, std::string& res
 }
 
 // A key that is wrong is refused wherever a key could matter: nobody falls back to being `local`.
-net::HttpResponse unauthorized() {
-  net::HttpResponse response =
-      net::error_response(401, "invalid_api_key", "this key is not known here");
+net::HttpResponse unauthorized(std::string_view code, const std::string& message) {
+  net::HttpResponse response = net::error_response(401, code, message);
   response.headers.emplace_back("WWW-Authenticate", "Bearer");
   return response;
 }
@@ -82,15 +81,17 @@ void RouteTable::dispatch(net::HttpRequest request, net::Responder responder) co
   }
   std::string identity = "local";
   if (found->permission != Permission::kNone) {
-    const auto who = identities()->identify(request.header("authorization"));
+    const std::string* key = request.header("authorization");
+    const auto who = identities()->identify(key);
     if (!who) {
-      responder.send(unauthorized());
+      responder.send(unauthorized("invalid_api_key", "this key is not known here"));
       return;
     }
     if (!who->may(found->permission)) {
-      responder.send(net::error_response(
-          403, "permission_denied",
-          fmt::format("this needs a key with the permission {}", name_of(found->permission))));
+      const std::string message =
+          fmt::format("this needs a key with the permission {}", name_of(found->permission));
+      responder.send(key == nullptr ? unauthorized("key_required", message)
+                                    : net::error_response(403, "permission_denied", message));
       return;
     }
     identity = who->name;

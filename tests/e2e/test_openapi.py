@@ -7,9 +7,11 @@ as a few reasons for refusing them cannot be said in a JSON Schema: REASONS.
 
 import collections
 import copy
+import hashlib
 import os
 import random
 import re
+import secrets
 
 import openapi_spec_validator
 import pytest
@@ -50,7 +52,10 @@ REASONS = {
     ("invalid_value", "stream_options"),  # only with stream
     ("invalid_value", "top_logprobs"),  # only with logprobs
     ("unsupported_field", "best_of"),  # only if it equals n
+    ("invalid_value", "id"),  # which characters it takes
+    ("invalid_name", None),  # likewise
 }
+KEY = secrets.token_hex(32)
 
 
 @schemathesis.check
@@ -70,6 +75,9 @@ def before_call(_context, case, _kwargs):
         case.body = eased(case.body, case.path)
     if case.query:
         case.query = eased(case.query, case.path)
+    # A made-up key is refused; what comes behind it is of more interest.
+    if "Authorization" in (case.headers or {}):
+        case.headers["Authorization"] = f"Bearer {KEY}"
 
 
 def eased(fields, path):
@@ -182,7 +190,14 @@ def run(document, url, seed, examples, coverage=True):
 
 @pytest.fixture(scope="module")
 def small(hearth, model, tmp_path_factory):
-    server = Server(hearth, model, tmp_path_factory.mktemp("openapi") / "log", "--ctx", "128")
+    folder = tmp_path_factory.mktemp("openapi")
+    digest = hashlib.sha256(KEY.encode()).hexdigest()
+    config = folder / "hearth.toml"
+    config.write_text(
+        f'[[keys]]\nname = "test"\nsha256 = "{digest}"\n'
+        'permissions = ["manage-models", "use-models", "read-metrics"]\n'
+    )
+    server = Server(hearth, model, folder / "log", "--ctx", "128", "--config", str(config))
     yield server
     assert server.process.poll() is None, server.log.read_text(errors="replace")
     assert server.stop() == 0
