@@ -29,7 +29,7 @@ TEST(Fault02, AClientThatDoesNotReadIsCutOffAndTheBatchGoesOn) {
     EXPECT_FALSE(reader->read_response().complete);  // what they have is no whole answer
   }
   readers.clear();
-  stream.check_after();
+  stream.check_after({"hearth_client_disconnects_total"});
   EXPECT_LT(stream.foreign_tokens(), 2 * kTokens);
 }
 
@@ -46,7 +46,7 @@ TEST(Fault02, AWholeAnswerThatNobodyReadsIsGivenUp) {
   EXPECT_TRUE(eventually([&] { return whole.stats().accepted == before + 1; }));
   EXPECT_TRUE(eventually([&] { return whole.stats().connections == 1; }, WholeServer::kPatience));
   client.close();
-  stream.check_after();
+  stream.check_after({"hearth_client_disconnects_total"});
 }
 
 enum class Leave { kClose, kReset, kHalfClose };
@@ -137,7 +137,7 @@ TEST_P(Fault10, LeavingAtAnyMomentFreesEverything) {
     ++begun;
   }
   gone();
-  stream.check_after();
+  stream.check_after({"hearth_client_disconnects_total"});
   // Given up within a step, not after the text was made for nobody.
   EXPECT_LT(stream.foreign_tokens(), begun * choices() * kTokens / 3);
 }
@@ -176,7 +176,7 @@ TEST(Fault10, LeavingTheQueueFreesThePlaceInIt) {
   EXPECT_TRUE(eventually([&] { return whole.engine_stats().waiting <= 1; }));
   waiting.clear();
   first.clear();
-  stream.check_after();
+  stream.check_after({"hearth_client_disconnects_total"});
 }
 
 TEST(Fault21, NanEndsItsRequestAndNobodyElses) {
@@ -219,7 +219,7 @@ TEST(Fault21, NanEndsItsRequestAndNobodyElses) {
     ASSERT_TRUE(events.back().starts_with("error|")) << events.back();
     EXPECT_EQ((*parse_json(events.back().substr(6)))["error"]["code"], "internal_error");
   }
-  stream.check_after();
+  stream.check_after({errors_of("internal_error")});
 }
 
 // What each of these clients is told when it is alone.
@@ -256,7 +256,7 @@ TEST(Fault23, RequestsBeyondThePagesWaitOrStartAgainAndAllEnd) {
   }
   for (std::thread& client : clients) client.join();
   EXPECT_GT(whole.engine_stats().preemptions, 0);
-  stream.check_after();
+  stream.check_after({R"(vllm:num_preemptions_total{model_name="org/tiny"})"});
 }
 
 TEST(Fault23, AFullQueueSaysWhenToComeAgainAndLosesNobody) {
@@ -287,7 +287,7 @@ TEST(Fault23, AFullQueueSaysWhenToComeAgainAndLosesNobody) {
   }
   for (std::thread& client : clients) client.join();
   EXPECT_GT(refused, 0);
-  stream.check_after();
+  stream.check_after({errors_of("queue_full")});
 }
 
 }  // namespace

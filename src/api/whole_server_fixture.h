@@ -4,7 +4,7 @@
 //   WholeServer whole;
 //   Undisturbed stream(whole);
 //   ... the fault; its clients are closed by the end of it ...
-//   stream.check_after();
+//   stream.check_after({errors_of("invalid_json")});
 #pragma once
 
 #include <gtest/gtest.h>
@@ -106,7 +106,9 @@ class WholeServer {
         paced_(*engine_, options.pace),
         app_(models(options.tokenizer ? options.tokenizer : std::make_shared<RawBytes>()),
              options.app),
-        running_(options.server, app_.handler()) {}
+        running_(counted(app_, options.server), app_.handler()) {
+    app_.watch_server([this] { return running_.server().stats(); });
+  }
 
   std::uint16_t port() const { return running_.port(); }
   App& app() { return app_; }
@@ -122,10 +124,16 @@ class WholeServer {
     return send(http_post(path, body));
   }
 
+  std::string metrics() { return send(http_get("/metrics")).body; }
+
   // For machines under load, with sanitizers.
   static constexpr std::chrono::seconds kPatience{120};
 
  private:
+  static net::ServerOptions counted(App& app, net::ServerOptions options) {
+    options.on_refusal = app.on_refusal();
+    return options;
+  }
   // Nothing is owned by it: what the engine still holds of requests cannot keep the engine alive.
   std::vector<ServedModel> models(std::shared_ptr<const text::Tokenizer> tokenizer) {
     ServedModel model;
@@ -195,6 +203,16 @@ inline std::string first_difference(const std::string& a, const std::string& b) 
   return "..." + a.substr(from, 300) + "\nis not\n..." + b.substr(std::min(from, b.size()), 300);
 }
 
+// Of one series, as its line names it; 0 while it does not exist.
+inline double value_of(const std::string& metrics, const std::string& series) {
+  const std::size_t line = metrics.find("\n" + series + " ");
+  if (line == std::string::npos) return 0;
+  return std::strtod(metrics.c_str() + line + series.size() + 2, nullptr);
+}
+inline std::string errors_of(const std::string& code) {
+  return "hearth_errors_total{code=\"" + code + "\"}";
+}
+
 inline std::size_t entries_of(const char* folder) {
   const std::filesystem::directory_iterator list(folder);
   return static_cast<std::size_t>(std::distance(begin(list), end(list)));
@@ -220,16 +238,16 @@ class Undisturbed {
     EXPECT_TRUE(eventually([&] { return quiet(); }, WholeServer::kPatience));
     descriptors_ = open_descriptors();
     threads_ = running_threads();
-    before_ = whole_.stats();
+    metrics_before_ = whole_.metrics();
+    EXPECT_TRUE(eventually([&] { return quiet(); }, WholeServer::kPatience));
     engine_before_ = whole_.engine_stats();
     thread_ = std::thread([this] { run(); });
     EXPECT_TRUE(eventually([&] { return whole_.engine_stats().running > 0; }));
   }
   ~Undisturbed() { stop(); }
 
-  // What must hold after any fault. `moved`: what the fault has to have counted.
-  // Counters that GET /metrics gives belong here too, beside `moved`.
-  void check_after(std::uint64_t net::ServerStats::* moved = &net::ServerStats::accepted) {
+  // What must hold after any fault. `moved`: the series of GET /metrics that have to have grown.
+  void check_after(const std::vector<std::string>& moved) {
     stop();
     EXPECT_GT(answers_, 0);
     EXPECT_TRUE(different_.empty()) << "answer " << answers_ << ": " << different_;
@@ -241,7 +259,10 @@ class Undisturbed {
         << open_descriptors() << " descriptors, before: " << descriptors_;
     EXPECT_TRUE(eventually([&] { return running_threads() == threads_; }, kSettled))
         << running_threads() << " threads, before: " << threads_;
-    EXPECT_GT(whole_.stats().*moved, before_.*moved);
+    const std::string metrics = whole_.metrics();
+    for (const std::string& series : moved) {
+      EXPECT_GT(value_of(metrics, series), value_of(metrics_before_, series)) << series;
+    }
     EXPECT_EQ(whole_.send(http_get("/health")).status, 200);
     EXPECT_TRUE(whole_.engine_stats().healthy);
   }
@@ -293,7 +314,7 @@ class Undisturbed {
   std::string expected_;
   std::size_t descriptors_ = 0;
   std::size_t threads_ = 0;
-  net::ServerStats before_;
+  std::string metrics_before_;
   engine::EngineStats engine_before_;
   std::atomic<bool> stopping_{false};
   int answers_ = 0;        // of the thread, until it has ended
