@@ -88,6 +88,13 @@ void Connections::drain_all() {
   }
 }
 
+void Connections::close_idle() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [id, entry] : entries_) {
+    if (const auto session = entry.session.lock()) session->close_if_idle();
+  }
+}
+
 void Connections::close_all() {
   const std::lock_guard lock(mutex_);
   for (auto& [id, entry] : entries_) {

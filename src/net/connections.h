@@ -34,6 +34,7 @@ class Connections {
   void remove(SessionId id);
 
   void drain_all();
+  void close_idle();
   void close_all();
   // True: none has a request under way.
   bool wait_idle(std::chrono::steady_clock::time_point deadline);

@@ -290,7 +290,7 @@ void Server::Impl::drain() {
     if (accepting && connections.wait_idle(until)) {
       stop_accepting();
       accepting = false;
-      connections.drain_all();  // connections that came meanwhile and have not asked for anything
+      connections.close_idle();  // those that have not asked for anything
     } else if (!accepting && connections.wait_empty(until)) {
       return;
     }

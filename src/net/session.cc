@@ -151,13 +151,15 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
       // Clients may send an empty line between requests (RFC 9112 section 2.2).
       while (in_.starts_with("\r\n")) in_.erase(0, 2);
       if (!in_.empty() && in_ != "\r") break;
-      if (ended_ || dropped_ || draining_ || SteadyClock::now() >= idle_until) {
+      // A connection that has not asked yet may have its question on the way.
+      if (ended_ || dropped_ || (draining_ && asked_) || SteadyClock::now() >= idle_until) {
         co_return Got::kNothing;
       }
       pump();
       co_await wait(idle_until);
     }
     idle_ = false;
+    asked_ = true;
     context_.host.session_busy(id_);
 
     parser_.emplace();
@@ -416,6 +418,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   std::shared_ptr<Exchange> exchange_;  // of the request being answered
   Time write_deadline_{};
   bool idle_ = false;
+  bool asked_ = false;  // a request has begun to arrive
   bool reading_ = false;
   bool writing_ = false;
   bool write_watched_ = false;

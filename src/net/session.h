@@ -39,7 +39,7 @@ class SessionHandle {
  public:
   virtual ~SessionHandle() = default;
   // Thread-safe; all only post.
-  virtual void drain() = 0;          // finish the open request, take no further one
+  virtual void drain() = 0;          // finish the open or the first request, take no further one
   virtual void close() = 0;          // now
   virtual void close_if_idle() = 0;  // now, unless a request has begun to arrive meanwhile
 };
