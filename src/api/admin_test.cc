@@ -124,6 +124,15 @@ TEST_F(Models, BelongToWhoHasThatPermission) {
   EXPECT_TRUE(asked_.model.empty());
 }
 
+TEST_F(Models, AnyOneCanBecomeTheDefault) {
+  EXPECT_EQ(load(R"({"model":"second"})"), "200 second");
+  service_.app().models().make_default("second");
+  EXPECT_EQ(text_of("default"), "from second");
+  service_.app().models().make_default("nothing");
+  EXPECT_EQ(text_of("default"), "from second");
+  EXPECT_EQ(service_.get("/v1/models")["data"][1]["id"], "org/first");
+}
+
 TEST_F(Models, TheFirstOneLeftIsTheDefault) {
   EXPECT_EQ(load(R"({"model":"second"})"), "200 second");
   for (const char* id : {"org/first", "bare", "raw"})

@@ -31,6 +31,12 @@ bool ModelSet::add(ServedModel model) {
   return true;
 }
 
+void ModelSet::make_default(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(models_.begin(), models_.end(), named(id));
+  if (found != models_.end()) std::rotate(models_.begin(), found, found + 1);
+}
+
 ModelSet::Entry ModelSet::remove(const std::string& id) {
   Entry removed;
   {

@@ -21,12 +21,13 @@ class ModelSet {
   explicit ModelSet(std::function<void(const std::string& id)> on_removed)
       : on_removed_(std::move(on_removed)) {}
 
-  // Empty or "default": the one that has been here for longest. Null: there is none of that name.
+  // Empty or "default": the first one. Null: there is none of that name.
   Entry find(const std::string& name) const;
-  std::vector<Entry> list() const;  // in the order in which they came
+  std::vector<Entry> list() const;  // the default, then in the order in which they came
 
   // False: the name is taken.
   bool add(ServedModel model);
+  void make_default(const std::string& id);  // of no effect without such a model
   // Null: there is none of that id. Its memory is free once its last request has ended.
   Entry remove(const std::string& id);
 

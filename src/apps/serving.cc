@@ -82,8 +82,11 @@ Status Serving::apply_keys(const std::vector<security::KeyEntry>& keys) {
 }
 
 void Serving::apply_models(std::vector<ServedOptions> wanted) {
+  // An administrator may have unloaded what the configuration had loaded.
+  std::erase_if(configured_, [&](const auto& entry) { return !app_->models().find(entry.first); });
   std::map<std::string, std::string> kept;  // entry as text -> id
   for (const auto& [id, text] : configured_) kept[text] = id;
+  const std::string first = wanted.empty() ? std::string() : as_text(wanted.front());
   std::vector<ServedOptions> fresh;
   for (ServedOptions& model : wanted)
     if (kept.erase(as_text(model)) == 0) fresh.push_back(std::move(model));
@@ -106,6 +109,8 @@ void Serving::apply_models(std::vector<ServedOptions> wanted) {
       log::error("{} is not served: another model is called {} already", options.model, id);
     }
   }
+  for (const auto& [id, text] : configured_)
+    if (text == first) app_->models().make_default(id);
 }
 
 void Serving::reload(const std::function<Result<ServeConfig>()>& read_again) {

@@ -135,6 +135,15 @@ def test_sighup_reads_the_configuration_again(configured, model):
     assert server.post("/generate", {**long_body, "model": "b"}).status_code == 400  # its context
     assert server.post("/generate", {"prompt": "x", "max_tokens": 1, "model": "b"}).ok
 
+    # Whatever is loaded again, the file's first model is the default.
+    path.write_text(
+        "[limits]\nbody_bytes_max = 100000\n"
+        + model_entry(model, "a", "max_batch_tokens = 64")
+        + model_entry(model, "b")
+    )
+    hang_up(server, "configuration read again")
+    assert names(server) == ["a", "b"]
+
     # A bad file changes nothing.
     path.write_text("[limits]\nbody_bytes_mx = 1\n")
     hang_up(server, "the configuration stays as it was")
