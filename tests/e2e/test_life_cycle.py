@@ -239,7 +239,9 @@ def test_models_come_and_go_by_who_may(configured, model, key, tmp_path):
     same = server.post("/generate", {"prompt": "2 + 2 =", "max_tokens": 4, "model": "a"})
     assert answer.ok and answer.json()["text"] == same.json()["text"]
     holding = anonymous_bytes(server)
-    assert holding - before > 60 << 20  # its weights are there
+    # Sanitizers keep what was freed, and shadows of it all.
+    counts = "HEARTH_SANITIZER" not in os.environ
+    assert holding - before > 60 << 20 or not counts  # its weights are there
 
     # A name in the store is the only way to say which.
     outside = tmp_path / "model.gguf"
@@ -252,7 +254,7 @@ def test_models_come_and_go_by_who_may(configured, model, key, tmp_path):
     removed = requests.delete(admin + "/b", headers=headers, timeout=30)
     assert removed.status_code == 200 and removed.json()["deleted"] is True
     assert server.post("/generate", {"prompt": "x", "model": "b"}).status_code == 404
-    assert eventually(lambda: anonymous_bytes(server) - before < 16 << 20), (
+    assert not counts or eventually(lambda: anonymous_bytes(server) - before < 16 << 20), (
         before,
         holding,
         anonymous_bytes(server),
