@@ -47,6 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     for (const OrderedJson& message : call->messages)
       HEARTH_CHECK(message["role"].is_string() && message["content"].is_string());
   }
+  refused(api::parse_embedding(*document));
   refused(api::parse_tokenize(*document));
   if (const auto call = api::parse_detokenize(*document); !refused(call))
     for (const engine::TokenId id : call->tokens) HEARTH_CHECK(id >= 0);

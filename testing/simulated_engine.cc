@@ -53,6 +53,11 @@ Status SimulatedEngine::submit(engine::GenerateRequest request,
     for (int choice = 0; choice < request.choices; ++choice) {
       Running running;
       running.request = request.id;
+      if (request.embed) {
+        // Direction and length both follow from the prompt.
+        running.embedding = {static_cast<float>(request.prompt.size()),
+                             static_cast<float>(request.prompt.front()), 2.f, -1.f};
+      }
       running.choice = choice;
       running.script =
           options_.script ? options_.script(request, choice) : letters(request, choice);
@@ -110,7 +115,10 @@ bool SimulatedEngine::step(Running& running, Event& event) {
     event.finish = FinishReason::kCancelled;
     return true;
   }
-  if (running.next < running.script.tokens.size()) {
+  if (!running.embedding.empty() && !running.script.error) {
+    event.embedding = running.embedding;
+    event.finish = FinishReason::kStop;
+  } else if (running.next < running.script.tokens.size()) {
     const engine::TokenId id = running.script.tokens[running.next++];
     engine::TokenOut token;
     token.id = id;

@@ -53,6 +53,7 @@ class SimulatedEngine final : public engine::Engine {
   struct Running {
     engine::RequestId request = 0;
     int choice = 0;
+    std::vector<float> embedding;  // of a request that wants nothing else
     Script script;
     std::size_t next = 0;
     std::int32_t max_tokens = 0;

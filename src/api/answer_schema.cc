@@ -159,6 +159,18 @@ NamedSchema chat_schema() {
                                                    {"finish_reason", finish_reason()}}))};
 }
 
+NamedSchema embeddings_schema() {
+  // A list of numbers, or these in base64.
+  const OrderedJson vector = {{"anyOf", OrderedJson::array({list(number()), string()})}};
+  OrderedJson one =
+      object({{"object", constant("embedding")}, {"index", count()}, {"embedding", vector}});
+  return {"Embeddings",
+          object({{"object", constant("list")},
+                  {"data", list(std::move(one))},
+                  {"model", string()},
+                  {"usage", object({{"prompt_tokens", count()}, {"total_tokens", count()}})}})};
+}
+
 NamedSchema tokens_schema() {
   return {"Tokens",
           object({{"count", count()}, {"max_model_len", count()}, {"tokens", list(count())}})};

@@ -15,6 +15,7 @@ NamedSchema model_list_schema();
 NamedSchema generate_schema();
 NamedSchema completion_schema();
 NamedSchema chat_schema();
+NamedSchema embeddings_schema();
 NamedSchema tokens_schema();
 NamedSchema text_schema();
 NamedSchema openapi_schema();

@@ -10,6 +10,7 @@
 #include "api/answer.h"
 #include "api/answer_schema.h"
 #include "api/console.h"
+#include "api/embeddings.h"
 #include "api/errors.h"
 #include "api/metrics.h"
 #include "api/openapi.h"
@@ -101,11 +102,17 @@ struct App::Impl {
   void generate(const Call& call);
   void complete(const Call& call);
   void chat(const Call& call);
+  void embed(const Call& call);
   void tokenize(const Call& call);
   void detokenize(const Call& call);
 
   // Null, and the call is answered, if there is no such model.
   ModelSet::Entry find_or_refuse(const Call& call, const std::string& name) const;
+  // False, and the call is answered, unless the engine can be asked for these tokens.
+  bool fits_or_refuse(const Call& call, const ServedModel& model,
+                      const Result<std::vector<engine::TokenId>>& prompt, const char* param) const;
+  engine::GenerateRequest request_for(const Call& call, const ServedModel& model,
+                                      std::vector<engine::TokenId> prompt);
   void start(const Call& call, AnswerKind kind, const ServedModel& model,
              const GenerationParams& params, Result<std::vector<engine::TokenId>> prompt);
   // The handler of a route that works on the text pool.
@@ -177,6 +184,13 @@ void App::Impl::add_routes() {
        RequestBody{{"ChatRequest", describe(parse_chat, OrderedJson::object(), options.requests)}},
        {json_answer(chat_schema()), stream_answer()},
        generation_errors});
+  routes.add("POST", "/v1/embeddings", Permission::kUseModels, kAsServer, on_pool(&Impl::embed),
+             {"Text",
+              "What the model makes of texts, as vectors of length 1",
+              RequestBody{{"EmbeddingRequest",
+                           describe(parse_embedding, OrderedJson::object(), options.requests)}},
+              {json_answer(embeddings_schema())},
+              generation_errors});
   const OrderedJson either =
       OrderedJson::array({describe(parse_tokenize, OrderedJson::object(), options.requests),
                           describe(parse_tokenize, {{"messages", nullptr}}, options.requests)});
@@ -328,27 +342,82 @@ void App::Impl::detokenize(const Call& call) {
   responder.send(json_response(200, {{"prompt", *text}}));
 }
 
+void App::Impl::embed(const Call& call) {
+  const auto parsed = read_or_refuse(call, parse_embedding, options.requests);
+  if (!parsed) return;
+  const auto model = find_or_refuse(call, parsed->model);
+  if (!model) return;
+  std::vector<engine::GenerateRequest> requests;
+  for (const PromptOrIds& input : parsed->inputs) {
+    const auto* ids = std::get_if<std::vector<engine::TokenId>>(&input);
+    auto prompt = ids != nullptr ? Result<std::vector<engine::TokenId>>(*ids)
+                                 : encode_prompt(*model, std::get<std::string>(input));
+    if (!fits_or_refuse(call, *model, prompt, "input")) return;
+    requests.push_back(request_for(call, *model, *std::move(prompt)));
+    requests.back().embed = true;
+  }
+  // A stretch of their own, as other calls take ids meanwhile.
+  const engine::RequestId first_id = next_id.fetch_add(requests.size());
+  for (std::size_t i = 0; i < requests.size(); ++i) requests[i].id = first_id + i;
+  const auto embeddings = std::make_shared<Embeddings>(
+      model->engine, output_pool, std::move(requests),
+      EmbeddingInfo{model->id, call.request.request_id, parsed->base64}, call.responder,
+      metrics->model(model->id, model->engine->limits().context));
+  net::Responder responder = call.responder;
+  responder.on_disconnect([weak = std::weak_ptr(embeddings)] {
+    if (const auto alive = weak.lock()) alive->cancel();
+  });
+  embeddings->start();
+}
+
+bool App::Impl::fits_or_refuse(const Call& call, const ServedModel& model,
+                               const Result<std::vector<engine::TokenId>>& prompt,
+                               const char* param) const {
+  if (!prompt) {
+    refuse(call, prompt.error());
+    return false;
+  }
+  if (stopping) {
+    refuse(call, Error{ErrorKind::kExhausted, "shutting_down", "this server is stopping"});
+    return false;
+  }
+  if (const Status fits = check_prompt_length(model, prompt->size()); !fits) {
+    refuse(call, fits.error(), param);
+    return false;
+  }
+  const std::int64_t vocab = model.engine->limits().vocab;
+  const auto known = [&](engine::TokenId id) { return id >= 0 && id < vocab; };
+  if (!std::all_of(prompt->begin(), prompt->end(), known)) {
+    refuse(call, Error{ErrorKind::kInvalid, "invalid_prompt", "a token id is out of range"}, param);
+    return false;
+  }
+  return true;
+}
+
+engine::GenerateRequest App::Impl::request_for(const Call& call, const ServedModel& model,
+                                               std::vector<engine::TokenId> prompt) {
+  engine::GenerateRequest request;
+  request.trace_id = call.request.request_id;
+  request.identity = call.identity;
+  request.model = model.id;
+  request.prompt = std::move(prompt);
+  if (const auto timeout = request_timeout.load(); timeout.count() > 0) {
+    const auto deadline = Clock::system().now() + timeout;
+    request.deadline_ns = deadline.time_since_epoch().count();
+  }
+  return request;
+}
+
 void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& model,
                       const GenerationParams& params, Result<std::vector<engine::TokenId>> prompt) {
-  if (!prompt) return refuse(call, prompt.error());
-  if (stopping) {
-    return refuse(call, Error{ErrorKind::kExhausted, "shutting_down", "this server is stopping"});
-  }
+  if (!fits_or_refuse(call, model, prompt, "prompt")) return;
   if (!model.tokenizer) {
     return refuse(call, Error{ErrorKind::kInvalid, "no_tokenizer",
                               "this model has no tokenizer, its tokens cannot become text"});
   }
-  if (const Status fits = check_prompt_length(model, prompt->size()); !fits) {
-    return refuse(call, fits.error(), "prompt");
-  }
   const engine::EngineLimits& limits = model.engine->limits();
-  const auto known = [&](engine::TokenId id) { return id >= 0 && id < limits.vocab; };
-  if (!std::all_of(prompt->begin(), prompt->end(), known)) {
-    return refuse(call, Error{ErrorKind::kInvalid, "invalid_prompt", "a token id is out of range"},
-                  "prompt");
-  }
   for (const auto& [id, bias] : params.sampling.logit_bias) {
-    if (!known(id)) {
+    if (id < 0 || id >= limits.vocab) {
       return refuse(call, Error{ErrorKind::kInvalid, "invalid_value", "a token id is out of range"},
                     "logit_bias");
     }
@@ -363,22 +432,14 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
   const std::int64_t share =
       std::max<std::int64_t>(1, options.requests.output_tokens_max / params.choices);
 
-  engine::GenerateRequest request;
+  engine::GenerateRequest request = request_for(call, model, *std::move(prompt));
   request.id = next_id++;
-  request.trace_id = call.request.request_id;
-  request.identity = call.identity;
-  request.model = model.id;
-  request.prompt = *std::move(prompt);
   request.max_tokens = static_cast<std::int32_t>(
       params.max_tokens ? std::min(*params.max_tokens, left) : std::min(left, share));
   request.choices = static_cast<std::int32_t>(params.choices);
   request.ignore_eos = params.ignore_eos;
   request.sampling = params.sampling;
   request.sampling.seed = params.seed ? *params.seed : random_seed();
-  if (const auto timeout = request_timeout.load(); timeout.count() > 0) {
-    const auto deadline = Clock::system().now() + timeout;
-    request.deadline_ns = deadline.time_since_epoch().count();
-  }
 
   AnswerInfo info;
   info.kind = kind;

@@ -58,6 +58,7 @@ TEST(App, EveryRouteHasThePermissionThatIsWantedOfIt) {
       {"/generate", Permission::kUseModels},
       {"/v1/completions", Permission::kUseModels},
       {"/v1/chat/completions", Permission::kUseModels},
+      {"/v1/embeddings", Permission::kUseModels},
       {"/tokenize", Permission::kUseModels},
       {"/detokenize", Permission::kUseModels},
       {"/admin/models", Permission::kManageModels},

@@ -7,8 +7,9 @@
 namespace hearth::api {
 namespace {
 
-const std::vector<std::string> kJsonRoutes = {"/generate", "/v1/completions",
-                                              "/v1/chat/completions", "/tokenize", "/detokenize"};
+const std::vector<std::string> kJsonRoutes = {
+    "/generate",      "/v1/completions", "/v1/chat/completions",
+    "/v1/embeddings", "/tokenize",       "/detokenize"};
 
 std::string message_of(const RawResponse& response) {
   const auto document = parse_json(response.body);

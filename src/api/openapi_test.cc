@@ -272,6 +272,7 @@ TEST(OpenApi, SchemasAcceptWhatTheParsersAccept) {
   expect_agreement(parse_generate, describe(parse_generate), R"({"prompt":"x"})");
   expect_agreement(parse_completion, describe(parse_completion), R"({"prompt":"x"})");
   expect_agreement(parse_chat, describe(parse_chat), messages);
+  expect_agreement(parse_embedding, describe(parse_embedding), R"({"input":"x"})");
   expect_agreement(parse_detokenize, describe(parse_detokenize), R"({"tokens":[1]})");
   expect_agreement(parse_tokenize, describe(parse_tokenize), R"({"prompt":"x"})");
   expect_agreement(parse_tokenize, describe(parse_tokenize, {{"messages", nullptr}}), messages);
@@ -388,6 +389,9 @@ TEST(OpenApi, AnswersAreAsDescribed) {
   check(chat_schema(), service.post("/v1/chat/completions", chat + "}"));
   check(chat_schema(),
         service.post("/v1/chat/completions", chat + R"(,"logprobs":true,"top_logprobs":2,"n":2})"));
+  check(embeddings_schema(), service.post("/v1/embeddings", R"({"input":["x","y"]})"));
+  check(embeddings_schema(),
+        service.post("/v1/embeddings", R"({"input":"x","encoding_format":"base64"})"));
   check(tokens_schema(), service.post("/tokenize", R"({"prompt":"x"})"));
   check(text_schema(), service.post("/detokenize", R"({"tokens":[90]})"));
 }

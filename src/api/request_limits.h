@@ -24,6 +24,7 @@ struct RequestLimits {
   std::size_t logit_bias_entries_max = 4096;
   std::size_t stop_strings_max = 16;
   std::size_t stop_characters_max = 1024;  // each
+  std::size_t inputs_max = 256;            // of one request for embeddings
 };
 
 }  // namespace hearth::api

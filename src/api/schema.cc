@@ -222,6 +222,21 @@ Parsed<ChatCall> parse_chat(const Document& document) {
   return finish(fields, document, std::move(call));
 }
 
+Parsed<EmbeddingCall> parse_embedding(const Document& document) {
+  EmbeddingCall call;
+  Fields fields = fields_of(document);
+  fields.text("model", call.model);
+  read_inputs(fields, document.limits, call.inputs);
+  std::string format = "float";
+  fields.one_of("encoding_format", format, {"float", "base64"});
+  call.base64 = format == "base64";
+  fields.unsupported_unless("dimensions", kNever);
+  fields.unsupported_unless("user", kAnyText);
+  fields.finish();
+  if (fields.error()) return tl::unexpected(*fields.error());
+  return call;
+}
+
 Parsed<TokenizeCall> parse_tokenize(const Document& document) {
   TokenizeCall call;
   Fields fields = fields_of(document);

@@ -51,6 +51,12 @@ struct TokenizeCall {
   OrderedJson messages;  // an array where the template is to make the prompt; else null
 };
 
+struct EmbeddingCall {
+  std::string model;
+  std::vector<PromptOrIds> inputs;  // at least one
+  bool base64 = false;
+};
+
 struct DetokenizeCall {
   std::string model;
   std::vector<engine::TokenId> tokens;
@@ -75,6 +81,7 @@ Parsed<Document> read_document(const net::HttpRequest& request, bool query_allow
 Parsed<GenerateCall> parse_generate(const Document& document);
 Parsed<CompletionCall> parse_completion(const Document& document);
 Parsed<ChatCall> parse_chat(const Document& document);
+Parsed<EmbeddingCall> parse_embedding(const Document& document);
 Parsed<TokenizeCall> parse_tokenize(const Document& document);
 Parsed<DetokenizeCall> parse_detokenize(const Document& document);
 

@@ -273,6 +273,7 @@ TEST(Schema, LimitsAreTheOperatorsChoice) {
   limits.logit_bias_entries_max = 1;
   limits.stop_strings_max = 1;
   limits.stop_characters_max = 4;
+  limits.inputs_max = 2;
   const auto refused = [&](const std::string& more) {
     const auto document = read_document(with_body(R"({"prompt":"x")" + more + "}"), false, limits);
     if (!document) return document.error().error.code;
@@ -298,6 +299,13 @@ TEST(Schema, LimitsAreTheOperatorsChoice) {
   EXPECT_EQ(refused(R"(,"stop":["a","b"])"), "stop");
   EXPECT_EQ(refused(R"(,"stop":"abcde")"), "stop");
   EXPECT_EQ(refused(R"(,"x":[[[[[1]]]]])"), "json_too_deep");
+  const auto inputs = [&](const std::string& list) {
+    return parse_embedding(*read_document(with_body(R"({"input":)" + list + "}"), false, limits))
+        .has_value();
+  };
+  EXPECT_TRUE(inputs(R"(["a","b"])"));
+  EXPECT_FALSE(inputs(R"(["a","b","c"])"));
+  EXPECT_TRUE(inputs("[1,2,3]"));  // one input
   const OrderedJson described =
       describe(parse_completion, OrderedJson::object(), limits)["properties"];
   EXPECT_EQ(described["n"]["maximum"], 2);

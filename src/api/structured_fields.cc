@@ -80,6 +80,12 @@ OrderedJson prompt_schema() {
   return any_of({string_schema(), ids, list_schema(any_of({string_schema(), ids}), 1, 1)});
 }
 
+OrderedJson inputs_schema(const RequestLimits& limits) {
+  const OrderedJson ids = list_schema(token_id_schema(), 1, std::nullopt);
+  return any_of(
+      {string_schema(), ids, list_schema(any_of({string_schema(), ids}), 1, limits.inputs_max)});
+}
+
 void read_part(Fields& part, std::string& text) {
   std::string type;
   part.require("type");
@@ -280,6 +286,39 @@ void read_prompt(Fields& fields, PromptOrIds& out) {
                  "prompt has an element that is no token id");
   }
   out = *std::move(ids);
+}
+
+void read_inputs(Fields& fields, const RequestLimits& limits, std::vector<PromptOrIds>& out) {
+  fields.require("input");
+  const OrderedJson* value = fields.take("input", [&] { return inputs_schema(limits); });
+  if (value == nullptr) return;
+  const auto wrong = [&](std::string code, std::string message) {
+    fields.fail(ErrorKind::kInvalid, std::move(code), "input", std::move(message));
+  };
+  const auto read_one = [&](const OrderedJson& one) {
+    if (one.is_string()) {
+      out.emplace_back(one.get<std::string>());
+      return true;
+    }
+    auto ids = one.is_array() && !one.empty() ? token_ids(one) : std::nullopt;
+    if (!ids) return false;
+    out.emplace_back(*std::move(ids));
+    return true;
+  };
+  if (!value->is_array() || (!value->empty() && value->front().is_number())) {
+    if (!read_one(*value)) {
+      wrong("invalid_type", "input must be a text, a list of token ids, or a list of these");
+    }
+    return;
+  }
+  if (value->empty() || value->size() > limits.inputs_max) {
+    return wrong("invalid_value", fmt::format("input takes 1 to {} entries", limits.inputs_max));
+  }
+  for (const OrderedJson& one : *value) {
+    if (!read_one(one)) {
+      return wrong("invalid_type", "an entry of input must be a text or a list of token ids");
+    }
+  }
 }
 
 void read_messages(Fields& fields, OrderedJson& out) {

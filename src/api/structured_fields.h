@@ -25,6 +25,8 @@ void read_logit_bias(Fields& fields, const RequestLimits& limits,
 // Negative ones and those beyond int64 too. `as_text`: it may be written as text.
 void read_seed(Fields& fields, bool as_text, std::optional<std::uint64_t>& out);
 void read_prompt(Fields& fields, PromptOrIds& out);
+// `input` of an embedding: a text, a list of token ids, or a list of these.
+void read_inputs(Fields& fields, const RequestLimits& limits, std::vector<PromptOrIds>& out);
 void read_token_ids(Fields& fields, std::string_view name, std::vector<engine::TokenId>& out);
 // The list that a chat template takes: objects with `role`, `content` as one string, perhaps
 // `name`.

@@ -76,6 +76,7 @@ void describe_requests(Settings& in, api::RequestLimits& l) {
              "Tokens in logit_bias.");
   in.integer("stop_strings_max", l.stop_strings_max, 0, 1000, "Strings in stop.");
   in.integer("stop_characters_max", l.stop_characters_max, 1, 1 << 20, "Of each of them.");
+  in.integer("inputs_max", l.inputs_max, 1, 2048, "Texts of one request for embeddings.");
 }
 
 void describe_key(Settings& in, security::KeyEntry& key) {

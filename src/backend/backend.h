@@ -157,6 +157,8 @@ class Backend {
   // Records the family's step and runs it; results stay until the next call.
   virtual void run(const Batch& batch, const std::function<void(Step&)>& record) = 0;
   virtual std::span<const float> logits(std::size_t logit_row) const = 0;
+  // What the logits are made of: (embedding width), after the final norm.
+  virtual std::span<const float> hidden(std::size_t logit_row) const = 0;
 
   // Work on the backend's threads between steps (sampling): fn(index) for index < n.
   virtual void parallel_for(std::int64_t n, const std::function<void(std::int64_t)>& fn) = 0;

@@ -61,6 +61,7 @@ struct Heard {
   int after_end = 0;  // events that must not be
   std::optional<FinishReason> finish;
   std::optional<Error> error;
+  std::vector<float> embedding;
   Timings timings;
 };
 // The text as far as it may be compared: the bits of the numbers too.
@@ -86,6 +87,7 @@ class Collector final : public EventSink {
       ++ends_;
       heard.finish = event.finish;
       heard.error = event.error;
+      heard.embedding = event.embedding;
       heard.timings = event.timings;
     }
     changed_.notify_all();

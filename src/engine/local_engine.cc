@@ -1,6 +1,7 @@
 #include "engine/local_engine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 #include <utility>
 
@@ -16,6 +17,7 @@ struct LocalEngine::Sampled {
   std::size_t logit_row = 0;
   TokenId token = -1;  // -1: no token could be chosen
   TokenOut out;
+  std::vector<float> embedding;
 };
 
 namespace {
@@ -96,6 +98,7 @@ Status LocalEngine::submit(GenerateRequest request, std::shared_ptr<EventSink> s
       return invalid("invalid_prompt", "token {} is not in the vocabulary of {}", id,
                      limits_.vocab);
   HEARTH_CHECK(request.choices >= 1 && request.max_tokens >= 1);
+  HEARTH_CHECK(!request.embed || request.choices == 1);
 
   auto state = std::make_shared<RequestState>();
   state->request = std::move(request);
@@ -299,6 +302,13 @@ void LocalEngine::sample_rows(std::vector<Sampled>& sampled, std::size_t begin) 
     Sampled& row = sampled[begin + static_cast<std::size_t>(i)];
     const Sequence& s = *row.sequence;
     const SamplingParams& params = s.owner->request.sampling;
+    if (s.owner->request.embed) {
+      const std::span<const float> hidden = backend.hidden(row.logit_row);
+      row.embedding.assign(hidden.begin(), hidden.end());
+      const auto finite = [](float x) { return std::isfinite(x); };
+      row.token = std::all_of(hidden.begin(), hidden.end(), finite) ? 0 : -1;
+      return;
+    }
     const std::span<const float> logits = backend.logits(row.logit_row);
     const auto greedy = static_cast<TokenId>(backend.argmax(logits));
     thread_local std::vector<float> scratch;
@@ -321,6 +331,10 @@ void LocalEngine::accept(const Sampled& sampled, std::int64_t now) {
     return;
   }
   if (s.first_token_ns == 0) s.first_token_ns = now;
+  if (request.embed) {
+    finish(s, FinishReason::kStop, std::nullopt, std::nullopt, now, sampled.embedding);
+    return;
+  }
   if (s.choice == 0 && !s.forked && request.choices > 1) {
     fork_choices(s);
     const std::shared_ptr<RequestState> owner = s.owner;
@@ -375,7 +389,8 @@ void LocalEngine::finish_cancelled_early(const std::shared_ptr<RequestState>& ow
 }
 
 void LocalEngine::finish(Sequence& sequence, FinishReason reason, std::optional<Error> error,
-                         std::optional<TokenOut> token, std::int64_t now) {
+                         std::optional<TokenOut> token, std::int64_t now,
+                         std::vector<float> embedding) {
   const std::unique_ptr<Sequence> taken = scheduler_.remove(&sequence);
   HEARTH_CHECK(taken != nullptr);
   RequestState& owner = *taken->owner;
@@ -383,6 +398,7 @@ void LocalEngine::finish(Sequence& sequence, FinishReason reason, std::optional<
   event.request = owner.request.id;
   event.choice = taken->choice;
   event.token = std::move(token);
+  event.embedding = std::move(embedding);
   event.finish = reason;
   event.error = std::move(error);
   event.made_ns = now;

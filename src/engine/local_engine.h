@@ -78,7 +78,7 @@ class LocalEngine final : public Engine {
   void fork_choices(Sequence& origin);
   void finish_cancelled_early(const std::shared_ptr<RequestState>& owner, std::int64_t now);
   void finish(Sequence& sequence, FinishReason reason, std::optional<Error> error,
-              std::optional<TokenOut> token, std::int64_t now);
+              std::optional<TokenOut> token, std::int64_t now, std::vector<float> embedding = {});
   void count_queue();
   void publish();
   std::int64_t now_ns() const { return clock_.now().time_since_epoch().count(); }

@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "engine/engine_fixture.h"
+#include "tensor/dtype.h"
 #include "testing/fake_clock.h"
 
 namespace hearth::engine {
@@ -128,6 +129,62 @@ TEST(LocalEngine, LogprobsAreOfTheWholeDistribution) {
   const auto none = alone(llama(), small_options(), request)[0];
   EXPECT_TRUE(none.top[0].empty());
   EXPECT_LT(none.logprobs[0], 0.f);
+}
+
+// As the logits of the reference follow from it: they are its product with the head's rows.
+TEST(LocalEngine, AnEmbeddingIsTheHiddenStateOfTheLastToken) {
+  const auto model = tiny_model("llama", {1, backend::Precision::kF32});
+  std::mt19937 random(5);
+  const std::vector<TokenId> prompt = random_prompt(random, 70);
+  GenerateRequest request = make_request(1, prompt, 1);
+  request.embed = true;
+  const Heard heard = alone(model, {}, request).front();
+  EXPECT_EQ(heard.finish, FinishReason::kStop);
+  EXPECT_TRUE(heard.tokens.empty());
+  const std::int64_t width = model->config().d_model;
+  ASSERT_EQ(heard.embedding.size(), static_cast<std::size_t>(width));
+
+  GenerateRequest next = make_request(2, prompt, 1);
+  next.sampling.top_logprobs = 20;
+  const std::vector<TokenLogprob> top = alone(model, {}, next).front().top.front();
+  const TensorView* head = model->source().weights->find("lm_head.weight");
+  if (head == nullptr) head = model->source().weights->find("model.embed_tokens.weight");
+  ASSERT_NE(head, nullptr);
+  const std::int64_t row_size = *row_bytes(head->dtype, width);
+  std::vector<float> row(static_cast<std::size_t>(width));
+  std::vector<double> logits;
+  for (const TokenLogprob& t : top) {
+    dequantize(head->dtype, head->data.data() + t.id * row_size, row.data(), width);
+    logits.push_back(std::inner_product(row.begin(), row.end(), heard.embedding.begin(), 0.0));
+  }
+  for (std::size_t i = 1; i < top.size(); ++i)
+    EXPECT_NEAR(logits[i] - logits[0], top[i].logprob - top[0].logprob, 1e-4) << i;
+}
+
+// Embeddings beside texts, in one batch, are what each is alone; the pages come back.
+TEST(LocalEngine, EmbeddingsDoNotDependOnTheirNeighbours) {
+  const auto model = tiny_model("gemma3_text");
+  std::mt19937 random(6);
+  std::vector<GenerateRequest> requests;
+  std::vector<Heard> expected;
+  for (RequestId id = 1; id <= 12; ++id) {
+    requests.push_back(make_request(id, random_prompt(random, 1 + random() % 90), 8));
+    requests.back().embed = id % 3 != 0;
+    expected.push_back(alone(model, {}, requests.back()).front());
+    EXPECT_EQ(expected.back().embedding.empty(), !requests.back().embed);
+  }
+  EngineOptions options;
+  options.batch_tokens_max = 64;
+  const auto engine = make_engine(model, options);
+  const auto sink = std::make_shared<Collector>();
+  for (const GenerateRequest& request : requests) ASSERT_TRUE(engine->submit(request, sink));
+  sink->wait(12);
+  for (RequestId id = 1; id <= 12; ++id) {
+    EXPECT_EQ(sink->of(id).embedding, expected[id - 1].embedding) << id;
+    EXPECT_TRUE(same_text(sink->of(id), expected[id - 1])) << id;
+  }
+  sink->expect_single_ends(12);
+  expect_empty(*engine);
 }
 
 TEST(LocalEngine, SeedsGiveTheSameTextAgainAndOthersAnother) {

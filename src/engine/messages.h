@@ -47,6 +47,9 @@ struct GenerateRequest {
   std::int32_t max_tokens = 16;  // per choice, >= 1
   std::int32_t choices = 1;      // n
   bool ignore_eos = false;
+  // No text is wanted: the one choice ends, as by kStop, in an event with an embedding and no
+  // token.
+  bool embed = false;
   SamplingParams sampling;
 };
 
@@ -77,7 +80,10 @@ struct Timings {
 struct Event {
   RequestId request = 0;
   std::int32_t choice = 0;
-  std::optional<TokenOut> token;       // absent in an event that only ends
+  std::optional<TokenOut> token;  // absent in an event that only ends
+  // (embedding width) with embed: the hidden state of the prompt's last token after the model's
+  // final norm, which is what the next token is told from.
+  std::vector<float> embedding;
   std::optional<FinishReason> finish;  // present in the choice's last event
   std::optional<Error> error;          // with kError
   Timings timings;                     // with finish

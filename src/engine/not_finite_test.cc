@@ -46,6 +46,10 @@ TEST_P(NotFinite, OneRowEndsItsRequestAndNoOther) {
       ends += 1 + poisoned.choices;
       ASSERT_TRUE(engine->submit(std::move(poisoned), sink));
     }
+    GenerateRequest embedded = make_request(300, {3, kPoison, 5}, 1);
+    embedded.embed = true;
+    ASSERT_TRUE(engine->submit(std::move(embedded), sink));
+    ++ends;
     // As the first token of the answer: the second cannot be computed.
     GenerateRequest late = make_request(200, {3, 4, 5}, 24);
     late.sampling.logit_bias = {{kPoison, 1000.f}};
@@ -62,6 +66,8 @@ TEST_P(NotFinite, OneRowEndsItsRequestAndNoOther) {
         EXPECT_TRUE(heard.tokens.empty());
       }
     }
+    EXPECT_EQ(sink->of(300).finish, FinishReason::kError);
+    EXPECT_TRUE(sink->of(300).embedding.empty());
     const Heard heard = sink->of(200);
     EXPECT_EQ(heard.finish, FinishReason::kError);
     EXPECT_EQ(heard.tokens, std::vector<TokenId>{kPoison});

@@ -19,6 +19,28 @@ def test_models(client):
         client.models.retrieve("no-such-model")
 
 
+def test_embeddings(client):
+    texts = ["The cat sleeps on the sofa.", "A kitten naps on the couch.", "Stocks fell on Monday."]
+    answer = client.embeddings.create(model="default", input=texts)  # asks for base64
+    plain = client.embeddings.create(model="default", input=texts, encoding_format="float")
+    vectors = [one.embedding for one in answer.data]
+    assert [one.index for one in answer.data] == [0, 1, 2]
+    for vector, one in zip(vectors, plain.data, strict=True):
+        assert vector == pytest.approx(one.embedding, abs=1e-7)
+
+    def dot(a, b):
+        return sum(x * y for x, y in zip(a, b, strict=True))
+
+    for vector in vectors:
+        assert dot(vector, vector) == pytest.approx(1, abs=1e-5)
+    assert dot(vectors[0], vectors[1]) > dot(vectors[0], vectors[2])
+    alone = client.embeddings.create(model="default", input=texts[1])
+    assert alone.data[0].embedding == vectors[1]
+    assert alone.usage.prompt_tokens < answer.usage.prompt_tokens
+    with pytest.raises(openai.BadRequestError):
+        client.embeddings.create(model="default", input=[])
+
+
 def test_chat(client):
     answer = client.chat.completions.create(
         model="default", messages=QUESTION, temperature=0, max_tokens=24

@@ -83,6 +83,11 @@ class CpuBackend final : public Backend {
     return {memory_.logits.data() + static_cast<std::int64_t>(row) * vocabulary_,
             static_cast<std::size_t>(vocabulary_)};
   }
+  std::span<const float> hidden(std::size_t row) const override {
+    const CpuBuffer& normed = memory_.head_input;
+    return {normed.values.data() + static_cast<std::int64_t>(row) * normed.columns,
+            static_cast<std::size_t>(normed.columns)};
+  }
 
   void parallel_for(std::int64_t n, const std::function<void(std::int64_t)>& fn) override {
     pool_.parallel_for(n, [&fn](std::int64_t i, int) { fn(i); });
