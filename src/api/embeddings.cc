@@ -2,7 +2,7 @@
 
 #include <bit>
 #include <cmath>
-#include <string_view>
+#include <span>
 #include <utility>
 
 #include "api/errors.h"
@@ -26,8 +26,7 @@ std::vector<float> unit_length(std::vector<float> v) {
 OrderedJson shown(const std::vector<float>& v, bool base64) {
   if (!base64) return v;
   static_assert(std::endian::native == std::endian::little);
-  return crypto::base64(
-      std::string_view(reinterpret_cast<const char*>(v.data()), v.size() * sizeof(float)));
+  return crypto::base64(std::as_bytes(std::span(v)));
 }
 
 std::int64_t now_ns() { return Clock::system().now().time_since_epoch().count(); }

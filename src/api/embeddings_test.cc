@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <span>
 
 #include "api/app_fixture.h"
 #include "crypto/base64.h"
@@ -46,8 +47,7 @@ TEST(Embeddings, InBase64) {
   const auto plain =
       floats(service.post("/v1/embeddings", body + R"("float"})")["data"][0]["embedding"]);
   const Json packed = service.post("/v1/embeddings", body + R"("base64"})")["data"][0]["embedding"];
-  EXPECT_EQ(packed, crypto::base64({reinterpret_cast<const char*>(plain.data()),
-                                    plain.size() * sizeof(float)}));
+  EXPECT_EQ(packed, crypto::base64(std::as_bytes(std::span(plain))));
 }
 
 TEST(Embeddings, Refusals) {

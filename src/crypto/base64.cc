@@ -6,11 +6,12 @@
 
 namespace hearth::crypto {
 
-std::string base64(std::string_view bytes) {
+std::string base64(std::span<const std::byte> bytes) {
   constexpr std::size_t kPieceBytes = 3u << 20;  // EVP_EncodeBlock counts in int; whole groups of 3
   std::string text;
-  for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), kPieceBytes))) {
-    const std::string_view piece = bytes.substr(0, kPieceBytes);
+  while (!bytes.empty()) {
+    const auto piece = bytes.first(std::min(bytes.size(), kPieceBytes));
+    bytes = bytes.subspan(piece.size());
     const std::size_t at = text.size();
     text.resize(at + (piece.size() + 2) / 3 * 4 + 1);  // it writes a final NUL
     const int written = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data() + at),

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <string_view>
+
 namespace hearth::crypto {
 namespace {
+
+std::string base64(std::string_view text) { return crypto::base64(std::as_bytes(std::span(text))); }
 
 TEST(Base64, TheVectorsOfRfc4648) {
   EXPECT_EQ(base64(""), "");
