@@ -4,6 +4,7 @@ const NEAR_PX = 48;
 
 export class Follower {
   #pinned = true;
+  #own = -1;  // where this class has scrolled to
 
   constructor(scroller, button) {
     this.scroller = scroller;
@@ -14,7 +15,10 @@ export class Follower {
   }
 
   follow() {
-    if (this.#pinned) this.scroller.scrollTop = this.scroller.scrollHeight;
+    if (this.#pinned) {
+      this.scroller.scrollTop = this.scroller.scrollHeight;
+      this.#own = this.scroller.scrollTop;  // rounded, and no further than there is text
+    }
     this.#show();
   }
 
@@ -29,11 +33,17 @@ export class Follower {
   }
 
   #look() {
-    this.#pinned = this.#distance() <= NEAR_PX;
+    // The event comes late: text that has come meanwhile does not mean that the reader left the end.
+    if (this.scroller.scrollTop !== this.#own) {
+      this.#own = -1;
+      this.#pinned = this.#distance() <= NEAR_PX;
+    }
     this.#show();
   }
 
   #show() {
-    this.button.hidden = this.#pinned || this.#distance() <= NEAR_PX;
+    const hidden = this.#pinned || this.#distance() <= NEAR_PX;
+    if (hidden && document.activeElement === this.button) this.scroller.focus();
+    this.button.hidden = hidden;
   }
 }

@@ -66,7 +66,7 @@ def test_the_tab_key_reaches_everything_in_order(page):
           const around = [e, e.closest(".composer") ?? e].map((x) => getComputedStyle(x));
           return around.some((s) => s.outlineStyle !== "none" || s.boxShadow.includes("1px"));
         }""")
-        assert visible, reached
+        assert visible, (reached, page.evaluate("document.activeElement.outerHTML"))
         page.keyboard.press("Tab")
     assert reached == wanted
 

@@ -296,6 +296,28 @@ def test_the_page_follows_only_a_reader_at_the_end(page, server):
     done(page)
     page.wait_for_timeout(200)
     assert scroller.evaluate("e => e.scrollTop") == 300
-    page.locator("#to-end").click()
+    page.locator("#to-end").focus()
+    page.keyboard.press("Enter")
     assert scroller.evaluate(distance) < 5
     expect(page.locator("#to-end")).to_be_hidden()
+    expect(scroller).to_be_focused()  # the focus is not lost with the button
+
+
+def test_text_that_comes_before_the_scroll_event_does_not_end_the_following(page, server):
+    ask(page, "tall", wait=False)
+    expect(answers(page)).to_contain_text("Paragraph 59")
+    page.wait_for_timeout(200)
+    # The page scrolls, and more arrives before the browser says so.
+    page.evaluate("""() => new Promise((done) => {
+      const block = document.createElement("div");
+      block.style.height = "400px";
+      document.querySelector("#messages").append(block);
+      document.querySelector("#scroller").dispatchEvent(new Event("scroll"));
+      requestAnimationFrame(() => done(block.remove()));
+    })""")
+    expect(page.locator("#to-end")).to_be_hidden()
+    server.go_on.set()
+    done(page)
+    page.wait_for_timeout(200)
+    distance = "e => e.scrollHeight - e.scrollTop - e.clientHeight"
+    assert page.locator("#scroller").evaluate(distance) < 5

@@ -54,6 +54,7 @@ REASONS = {
     ("unsupported_field", "best_of"),  # only if it equals n
     ("invalid_value", "id"),  # which characters it takes
     ("invalid_name", None),  # likewise
+    ("model_exists", None),  # which models are loaded
 }
 KEY = secrets.token_hex(32)
 
