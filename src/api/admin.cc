@@ -57,7 +57,7 @@ Parsed<LoadRequest> parse_load(const Document& document) {
   fields.text("model", request.model);
   fields.text("id", request.id);
   fields.integer("ctx", request.context, 0, kContextMax);
-  fields.one_of("kv_type", request.kv_type, {"f16", "bf16", "int8"});
+  fields.one_of("kv_type", request.kv_type, {"auto", "f16", "bf16", "int8"});
   if (!document.described && !is_plain_id(request.id)) {
     fields.fail(ErrorKind::kInvalid, "invalid_value", "id",
                 "id takes up to 128 letters, digits and . _ - / : @");

@@ -21,7 +21,7 @@ struct LoadRequest {
   std::string model;         // "name" or "name@version" in the store; never a path
   std::string id;            // empty: as the model is called
   std::int64_t context = 0;  // 0: the model's own
-  std::string kv_type = "f16";
+  std::string kv_type = "auto";
 };
 
 // Blocks until the model can be used. Errors: "model_not_found", "invalid_name", "out_of_memory"

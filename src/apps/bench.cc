@@ -23,6 +23,7 @@ struct Options : ModelOptions {
   std::vector<std::int64_t> batches = {1, 8, 32};
   std::int64_t depth = 0;
   int repeats = 5;
+  bool profile = false;
   bool json = false;
 };
 
@@ -112,6 +113,36 @@ Result<double> rate_decode(engine::Engine& engine, std::int64_t batch, const Opt
   return static_cast<double>(sink->tokens - batch) / Seconds(sink->ended - sink->begun).count();
 }
 
+// What the operations of `run` took, after what is measured without looking.
+Status add_profile(backend::Backend& backend, const std::function<Status()>& run, OrderedJson& out,
+                   std::string& text) {
+  backend.set_profiling(true);
+  const Status done = run();
+  backend.set_profiling(false);
+  const std::vector<backend::OpProfile> profile = backend.take_profile();
+  HEARTH_TRY_VOID(done);
+  double total = 0;
+  for (const auto& op : profile) total += op.wall_s;
+  out["profile"] = OrderedJson::array();
+  text += fmt::format("  {:24} {:>6} {:>7} {:>9} {:>6} {:>7} {:>7}\n", "operation", "share", "runs",
+                      "us a run", "busy", "GB/s", "TOPS");
+  for (const auto& op : profile) {
+    const double busy = op.busy_s / op.wall_s / backend.threads();
+    out["profile"].push_back({{"operation", op.name},
+                              {"share", op.wall_s / total},
+                              {"runs", op.runs},
+                              {"us", 1e6 * op.wall_s / static_cast<double>(op.runs)},
+                              {"busy", busy},
+                              {"gb_s", op.bytes / op.wall_s / 1e9},
+                              {"tops", op.operations / op.wall_s / 1e12}});
+    text += fmt::format("  {:24} {:5.1f} % {:7} {:9.1f} {:4.0f} % {:7.1f} {:7.2f}\n", op.name,
+                        100 * op.wall_s / total, op.runs,
+                        1e6 * op.wall_s / static_cast<double>(op.runs), 100 * busy,
+                        op.bytes / op.wall_s / 1e9, op.operations / op.wall_s / 1e12);
+  }
+  return {};
+}
+
 Status bench(const Options& options) {
   HEARTH_TRY_VOID(lock_in(options.model));
   HEARTH_TRY(const auto model, load_model(options));
@@ -151,6 +182,14 @@ Status bench(const Options& options) {
                               {"peak_share", share}});
     text += fmt::format("prefill {:5}: {:8.1f} tok/s, {:.2f} TOPS, {:.0f} % of the int8 peak\n", n,
                         static_cast<double>(n) / t, operations / t / 1e12, 100 * share);
+    if (options.profile)
+      HEARTH_TRY_VOID(add_profile(
+          model->backend(),
+          [&]() -> Status {
+            HEARTH_TRY([[maybe_unused]] const double t, time_prefill(*engine, n, random));
+            return {};
+          },
+          out["prefill"].back(), text));
   }
   for (std::int64_t b : options.batches) {
     std::vector<double> rates;
@@ -173,6 +212,14 @@ Status bench(const Options& options) {
     text += fmt::format(
         "decode  {:5}: {:8.1f} tok/s, {:.1f} GB/s, {:.2f} TOPS, {:.0f} % of the nearer limit\n", b,
         rate, gb_s, tops, 100 * share);
+    if (options.profile)
+      HEARTH_TRY_VOID(add_profile(
+          model->backend(),
+          [&]() -> Status {
+            HEARTH_TRY([[maybe_unused]] const double r, rate_decode(*engine, b, options, random));
+            return {};
+          },
+          out["decode"].back(), text));
   }
   print(options.json ? dump_json(out) + "\n" : text);
   return {};
@@ -197,6 +244,7 @@ void add_bench(CLI::App& root) {
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 20));
   command->add_option("-r", options->repeats, "Repetitions; the median counts")
       ->check(CLI::Range(1, 1000));
+  command->add_flag("--profile", options->profile, "Also the time of each kind of operation");
   command->add_flag("--json", options->json, "One JSON document");
   command->callback([options] { finish_command(bench(*options)); });
 }

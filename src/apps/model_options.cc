@@ -52,7 +52,8 @@ backend::CpuOptions backend_options(const ModelOptions& options) {
       options.precision == "f32" ? backend::Precision::kF32 : backend::Precision::kDefault;
   out.kv_type = options.kv_type == "int8"   ? backend::KvCacheType::kInt8
                 : options.kv_type == "bf16" ? backend::KvCacheType::kBF16
-                                            : backend::KvCacheType::kF16;
+                : options.kv_type == "f16"  ? backend::KvCacheType::kF16
+                                            : backend::KvCacheType::kAuto;
   return out;
 }
 
@@ -70,8 +71,10 @@ void add_model_options(CLI::App& command, ModelOptions& options, bool positional
       ->check(CLI::IsMember({"default", "f32"}));
   command.add_option("--ctx", options.context, "Tokens of context; 0: the model's, at most 8192")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 24));
-  command.add_option("--kv-type", options.kv_type, "How keys and values are kept: f16, bf16, int8")
-      ->check(CLI::IsMember({"f16", "bf16", "int8"}));
+  command
+      .add_option("--kv-type", options.kv_type,
+                  "How keys and values are kept: auto, f16, bf16, int8")
+      ->check(CLI::IsMember({"auto", "f16", "bf16", "int8"}));
   command.add_option("--max-batch-tokens", options.batch_tokens_max, "Tokens computed per step")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20));
 }

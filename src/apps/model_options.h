@@ -23,7 +23,7 @@ struct ModelOptions {
   int threads = 0;                    // 0: all cores that are ours
   std::string precision = "default";  // default, f32
   std::int64_t context = 0;           // 0: the model's own, at most kDefaultContextMax
-  std::string kv_type = "f16";        // f16, bf16, int8
+  std::string kv_type = "auto";       // auto, f16, bf16, int8
   std::int64_t batch_tokens_max = 4096;
   // Only in the configuration file.
   std::int64_t running_max = 64;

@@ -98,7 +98,9 @@ void describe(Settings& in, ServedOptions& model) {
   in.choice("precision", model.precision, {"default", "f32"}, "f32: exact and slow.");
   in.integer("ctx", model.context, 0, std::int64_t{1} << 24,
              "Tokens of context; 0: the model's, at most 8192.");
-  in.choice("kv_type", model.kv_type, {"f16", "bf16", "int8"}, "How keys and values are kept.");
+  in.choice(
+      "kv_type", model.kv_type, {"auto", "f16", "bf16", "int8"},
+      "How keys and values are kept; auto: bf16 where the processor multiplies it, else f16.");
   in.integer("cache_mib", model.cache_mib, 0, std::int64_t{1} << 24,
              "Memory for keys and values; 0: a quarter of what is there at the start.");
   in.integer("max_batch_tokens", model.batch_tokens_max, 1, 1 << 20, "Tokens computed per step.");

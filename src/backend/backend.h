@@ -22,7 +22,8 @@ enum class Precision : std::uint8_t {
   kDefault,  // weights as stored (repacked), activations of quantised layers in 8 bits
   kF32,      // everything in float32: exact, and 4 bytes a weight
 };
-enum class KvCacheType : std::uint8_t { kF16, kBF16, kInt8 };
+// kAuto: kBF16 where the processor multiplies bfloat16, else kF16.
+enum class KvCacheType : std::uint8_t { kAuto, kF16, kBF16, kInt8 };
 enum class Activation : std::uint8_t { kSilu, kGeluTanh };
 
 // A matrix (or several, stacked by rows) on the device. Immutable once prepared.
@@ -136,6 +137,16 @@ class Step {
                     float softcap) = 0;
 };
 
+// What one kind of operation took over some steps.
+struct OpProfile {
+  std::string name;
+  std::int64_t runs = 0;
+  double wall_s = 0;
+  double busy_s = 0;  // of all threads together; threads * wall if none ever waited
+  double operations = 0;
+  double bytes = 0;  // of weights, or of keys and values
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -160,6 +171,10 @@ class Backend {
   // What the logits are made of: (embedding width), after the final norm.
   virtual std::span<const float> hidden(std::size_t logit_row) const = 0;
 
+  // Measures what run() does from now on, which slows it a little; take_profile() starts anew.
+  virtual void set_profiling(bool on) = 0;
+  virtual std::vector<OpProfile> take_profile() = 0;  // the longest first
+
   // Work on the backend's threads between steps (sampling): fn(index) for index < n.
   virtual void parallel_for(std::int64_t n, const std::function<void(std::int64_t)>& fn) = 0;
   // The first index of the largest logit; -1 when a logit is NaN or none is finite.
@@ -174,7 +189,7 @@ class Backend {
 struct CpuOptions {
   int threads = 0;  // 0: usable_cores()
   Precision precision = Precision::kDefault;
-  KvCacheType kv_type = KvCacheType::kF16;
+  KvCacheType kv_type = KvCacheType::kAuto;
 };
 Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options);
 

@@ -18,7 +18,8 @@ struct Named {
 constexpr Named kNames[] = {{Isa::kScalar, "scalar"},
                             {Isa::kAvx2, "avx2"},
                             {Isa::kAvxVnni, "avxvnni"},
-                            {Isa::kAvx512, "avx512"}};
+                            {Isa::kAvx512, "avx512"},
+                            {Isa::kAvx512Bf16, "avx512bf16"}};
 
 // The number after `key` in a file of "key value" lines, or -1.
 std::int64_t read_field(const char* path, std::string_view key) {
@@ -55,10 +56,11 @@ std::vector<Isa> supported_isas() {
                     __builtin_cpu_supports("f16c");
   if (avx2) isas.push_back(Isa::kAvx2);
   if (avx2 && __builtin_cpu_supports("avxvnni")) isas.push_back(Isa::kAvxVnni);
-  if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vnni"))
-    isas.push_back(Isa::kAvx512);
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+  if (avx512) isas.push_back(Isa::kAvx512);
+  if (avx512 && __builtin_cpu_supports("avx512bf16")) isas.push_back(Isa::kAvx512Bf16);
 #endif
   return isas;
 }
@@ -73,7 +75,8 @@ Result<Isa> choose_isa() {
     return fail(ErrorKind::kUnsupported, "isa_unsupported",
                 "HEARTH_ISA={}: this processor does not have it", forced);
   }
-  return invalid("isa_unknown", "HEARTH_ISA={}: known are scalar, avx2, avxvnni, avx512", forced);
+  return invalid("isa_unknown",
+                 "HEARTH_ISA={}: known are scalar, avx2, avxvnni, avx512, avx512bf16", forced);
 }
 
 std::string cpu_model_name() {

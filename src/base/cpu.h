@@ -9,9 +9,10 @@
 namespace hearth {
 
 // Instruction-set families that kernels are written for, weakest first on each architecture.
-enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512 };
+enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512, kAvx512Bf16 };
 
-const char* isa_name(Isa isa);  // as HEARTH_ISA spells it: "scalar", "avx2", "avxvnni", "avx512"
+const char* isa_name(
+    Isa isa);  // as HEARTH_ISA spells it: "scalar", "avx2", "avxvnni", "avx512", ...
 
 // The families that this machine can run, weakest first; kScalar always.
 std::vector<Isa> supported_isas();

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <chrono>
 #include <utility>
 
 #include "base/result.h"
@@ -37,6 +38,10 @@ void spin_then_sleep(std::atomic<std::uint32_t>& word, int spins, Done done) {
   }
 }
 
+std::int64_t now_ns() {
+  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+}
+
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) {
@@ -53,9 +58,12 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::work(Job& job, int thread) {
+  std::vector<StepTime>* const times = job.times;
+  std::int64_t step_begin = times ? now_ns() : 0;
   for (std::size_t s = 0; s < job.steps.size(); ++s) {
     const Step& step = job.steps[s];
     Progress& progress = *job.progress[s];
+    const std::int64_t begin = times ? now_ns() : 0;
     std::uint32_t mine = 0;
     for (;;) {
       const std::int64_t chunk = progress.next.value.fetch_add(1, std::memory_order_relaxed);
@@ -63,10 +71,17 @@ void ThreadPool::work(Job& job, int thread) {
       step.fn(chunk, thread);
       ++mine;
     }
+    if (times) progress.busy_ns.fetch_add(now_ns() - begin, std::memory_order_relaxed);
     const auto total = static_cast<std::uint32_t>(step.chunks);
     if (mine > 0 && progress.done.fetch_add(mine, std::memory_order_acq_rel) + mine == total)
       progress.done.notify_all();
     spin_then_sleep(progress.done, kSpinsStep, [total](std::uint32_t v) { return v == total; });
+    if (times && thread == 0) {
+      const std::int64_t end = now_ns();
+      // A worker that found nothing left to do may still add its few nanoseconds: they are lost.
+      (*times)[s] = {end - step_begin, progress.busy_ns.load(std::memory_order_relaxed)};
+      step_begin = end;
+    }
   }
 }
 
@@ -88,18 +103,28 @@ void ThreadPool::worker_loop(int thread) {
   }
 }
 
-void ThreadPool::run(std::vector<Step> steps) {
+void ThreadPool::run(std::vector<Step> steps) { start(std::move(steps), nullptr); }
+
+std::vector<ThreadPool::StepTime> ThreadPool::run_timed(std::vector<Step> steps) {
+  std::vector<StepTime> times(steps.size());
+  start(std::move(steps), &times);
+  return times;
+}
+
+void ThreadPool::start(std::vector<Step> steps, std::vector<StepTime>* times) {
   if (steps.empty()) return;
   const std::uint32_t ticket = current_.load(std::memory_order_relaxed) + 1;
   Job& job = jobs_[ticket % kJobs];
   while (job.inside.load(std::memory_order_seq_cst) != 0) sched_yield();
   job.steps = std::move(steps);
+  job.times = times;
   while (job.progress.size() < job.steps.size())
     job.progress.push_back(std::make_unique<Progress>());
   for (std::size_t s = 0; s < job.steps.size(); ++s) {
     HEARTH_CHECK(job.steps[s].chunks >= 0 && job.steps[s].chunks < (std::int64_t{1} << 31));
     job.progress[s]->next.value.store(0, std::memory_order_relaxed);
     job.progress[s]->done.store(0, std::memory_order_relaxed);
+    job.progress[s]->busy_ns.store(0, std::memory_order_relaxed);
   }
   current_.store(ticket, std::memory_order_seq_cst);
   if (!workers_.empty()) current_.notify_all();

@@ -34,6 +34,13 @@ class ThreadPool {
 
   // Returns when all chunks of all steps are done. One caller at a time.
   void run(std::vector<Step> steps);
+
+  struct StepTime {
+    std::int64_t wall_ns = 0;  // from the end of the step before
+    std::int64_t busy_ns = 0;  // in chunks, of all threads together
+  };
+  // The same, measured: one entry a step.
+  std::vector<StepTime> run_timed(std::vector<Step> steps);
   void parallel_for(std::int64_t chunks, ChunkFn fn);
 
  private:
@@ -43,14 +50,17 @@ class ThreadPool {
   struct Progress {
     Counter next;  // the next chunk to claim; may run past the end
     alignas(64) std::atomic<std::uint32_t> done{0};
+    std::atomic<std::int64_t> busy_ns{0};
   };
   struct Job {
     std::vector<Step> steps;
+    std::vector<StepTime>* times = nullptr;           // null: not measured
     std::vector<std::unique_ptr<Progress>> progress;  // grows, never shrinks
     alignas(64) std::atomic<int> inside{0};           // workers that look at this job
   };
   static constexpr std::uint32_t kJobs = 4;  // a late worker may still look at an old one
 
+  void start(std::vector<Step> steps, std::vector<StepTime>* times);
   void work(Job& job, int thread);
   void worker_loop(int thread);
 

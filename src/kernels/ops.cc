@@ -14,13 +14,16 @@ extern const Ops& ops;
 namespace avx512 {
 extern const Ops& ops;
 }
+namespace avx512bf16 {
+extern const Ops& ops;
+}
 #endif
 
 std::int64_t attention_scratch_floats(std::int64_t head_dim) {
-  return 2 * partial_floats(head_dim) * kPageTokens  // one page's keys and values as float32
-         + kTileRowsMax *
-               (kPageTokens + partial_floats(head_dim))  // probabilities, outputs, maxima, sums
-         + kTileRowsMax * partial_floats(head_dim);      // merged spans
+  // Per row: queries, scores and probabilities of a block of 128 keys, outputs, a merged span; in
+  // all: one page's keys and values as float32.
+  return 2 * partial_floats(head_dim) * kPageTokens +
+         kTileRowsMax * (3 * partial_floats(head_dim) + 128 + 64 + 64);
 }
 
 const Ops& ops_for(Isa isa) {
@@ -34,6 +37,8 @@ const Ops& ops_for(Isa isa) {
       return avxvnni::ops;
     case Isa::kAvx512:
       return avx512::ops;
+    case Isa::kAvx512Bf16:
+      return avx512bf16::ops;
 #endif
     default:
       break;

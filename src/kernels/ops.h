@@ -18,10 +18,11 @@ inline constexpr float kSmallestScaled = 1e-36f;
 // Activations rounded to 8 bits, in groups of 32 columns: x ~ scale * code, |code| <= 127,
 // scale = max|x| / 127. The sums serve weights that have an offset.
 struct QuantizedRows {
-  std::int8_t* codes = nullptr;       // (rows, columns)
-  float* scales = nullptr;            // (rows, columns / 32)
-  float* scaled_sums = nullptr;       // (rows, columns / 32): scale * sum of the group's codes
-  std::int32_t* half_sums = nullptr;  // (rows, columns / 16): sums of codes of each half group
+  std::int8_t* codes = nullptr;  // (rows, columns)
+  float* scales = nullptr;       // (rows, columns / 32)
+  float* scaled_sums = nullptr;  // (rows, columns / 32): scale * sum of the group's codes
+  // (rows, columns / 32, 2): minus the sum of the codes of a group's first half; of the whole group
+  std::int32_t* minus_sums = nullptr;
   std::int64_t columns = 0;
 };
 
@@ -39,6 +40,8 @@ inline constexpr std::int64_t kSpanTokens = 512;
 // One layer's share of a page, per KV head:
 //   keys    (head_dim, kPageTokens)   transposed: 16 keys are scored by one fused multiply-add
 //   values  (kPageTokens, padded_dim)    zero behind head_dim
+//   kBF16: in pairs, as dot products of two take them: keys (head_dim / 2, kPageTokens, 2), values
+//          (kPageTokens / 2, padded_dim, 2)
 //   kI8 only: key scales (kPageTokens) f32, value scales (kPageTokens) f32
 inline constexpr std::int64_t kHeadDimMax = 512;
 struct KvLayout {
@@ -47,6 +50,16 @@ struct KvLayout {
   std::int64_t head_dim = 0;  // even, at most kHeadDimMax
   std::int64_t elem_bytes() const { return type == KvType::kF32 ? 4 : type == KvType::kI8 ? 1 : 2; }
   std::int64_t padded_dim() const { return (head_dim + 15) / 16 * 16; }
+  // Where a token's dimension d is, in bytes from the head's begin.
+  std::int64_t key_at(std::int64_t slot, std::int64_t d) const {
+    if (type == KvType::kBF16) return ((d / 2 * kPageTokens + slot) * 2 + d % 2) * 2;
+    return (d * kPageTokens + slot) * elem_bytes();
+  }
+  std::int64_t value_at(std::int64_t slot, std::int64_t d) const {
+    if (type == KvType::kBF16)
+      return value_offset() + ((slot / 2 * padded_dim() + d) * 2 + slot % 2) * 2;
+    return value_offset() + (slot * padded_dim() + d) * elem_bytes();
+  }
   std::int64_t value_offset() const { return head_dim * kPageTokens * elem_bytes(); }
   std::int64_t scale_offset() const {
     return value_offset() + padded_dim() * kPageTokens * elem_bytes();

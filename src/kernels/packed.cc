@@ -79,7 +79,6 @@ void read_group(DType type, const void* row, std::int64_t g, Group& out) {
       const auto b = block_at<BlockQ4_0>(row, g);
       nibbles_16(b.qs, out.codes);
       out.scale = b.d;
-      out.second = times(b.d, -8.f);
       return;
     }
     case DType::kQ4_1: {
@@ -181,7 +180,7 @@ void pack_quantized(DType type, const void* const row_data[kPanelRows], std::int
     }
     interleave(form, rows, out + g * layout.code_stride);
     std::memcpy(scales + g * layout.scale_stride, first, sizeof first);
-    if (form != Form::kQ8)
+    if (!layout.scales_apart)
       std::memcpy(scales + g * layout.scale_stride + kOffsetsAfterScales, second, sizeof second);
   }
 }
@@ -213,6 +212,7 @@ float quantized_value(Form form, const std::byte* panel, std::int64_t columns, s
     code |= (byte >> (2 * (quad % 4)) & 3) << 4;
     return half_at(in_group < 16 ? 0 : 32) * static_cast<float>(code - 32);
   }
+  if (form == Form::kQ4S) return half_at(0) * static_cast<float>(code - 8);
   return half_at(0) * static_cast<float>(code) + half_at(kOffsetsAfterScales);
 }
 
@@ -231,6 +231,8 @@ std::int64_t panel_bytes(Form form, std::int64_t columns) {
     case Form::kQ6:
       return groups * layout_of(form).code_stride;
     // The next panel's codes start on a cache line again.
+    case Form::kQ4S:
+      return (groups * 288 + 63) / 64 * 64;
     case Form::kQ8:
       return (groups * 544 + 63) / 64 * 64;
   }
@@ -246,6 +248,7 @@ Form form_of(DType type) {
     case DType::kBF16:
       return Form::kBF16;
     case DType::kQ4_0:
+      return Form::kQ4S;
     case DType::kQ4_1:
     case DType::kQ4_K:
       return Form::kQ4;

@@ -8,16 +8,17 @@
 //
 // Per group of 32 columns x 16 rows (512 weights), in bytes:
 //   form   codes             high bits        scales                 offsets     total bits/weight
-//   kQ4    256 (nibbles)     -                32 (16 x f16)          32 (f16)    320     5
+//   kQ4S   256 (nibbles)     -                32 (16 x f16)          -           288     4.5
+//   kQ4    256               -                32                     32 (f16)    320     5
 //   kQ5    256               64 (1 bit)       32                     32          384     6
 //   kQ6    256               128 (2 bits)     64 (2 x 16 x f16)      -           448     7
 //   kQ8    512               -                32                     -           544     8.5
-// A weight is  scale * code + offset  (kQ4, kQ5),  scale * (code - 32) (kQ6; a scale per 16
-// columns), scale * (code - 128) (kQ8). Stored kinds and their forms:
-//   Q4_0 Q4_1 Q4_K -> kQ4    Q5_0 Q5_1 Q5_K -> kQ5    Q6_K -> kQ6    Q8_0 -> kQ8
+// A weight is  scale * code + offset  (kQ4, kQ5),  scale * (code - 8) (kQ4S), scale * (code - 32)
+// (kQ6; a scale per 16 columns), scale * (code - 128) (kQ8). Stored kinds and their forms:
+//   Q4_0 -> kQ4S    Q4_1 Q4_K -> kQ4    Q5_0 Q5_1 Q5_K -> kQ5    Q6_K -> kQ6    Q8_0 -> kQ8
 // Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 keep their values exactly; the K kinds' scale products are
 // rounded to f16 (relative error 2^-11, far under the step of the code itself). Sizes against the
-// file: Q4_0 and Q4_K 1.11, Q4_1 1.00, Q5_0 and Q5_K 1.09, Q5_1 1.00, Q6_K 1.07, Q8_0 1.00. kF32,
+// file: Q4_K 1.11, Q4_0 and Q4_1 1.00, Q5_0 and Q5_K 1.09, Q5_1 1.00, Q6_K 1.07, Q8_0 1.00. kF32,
 // kF16, kBF16: [columns][16 rows], no padding of columns. Rows are padded with zero weights to
 // whole panels.
 #pragma once
@@ -33,13 +34,13 @@ inline constexpr std::int64_t kPanelRows = 16;
 inline constexpr std::int64_t kGroup = 32;  // columns that share a scale; activations likewise
 inline constexpr std::int64_t kQuadsPerGroup = 8;
 
-enum class Form : std::uint8_t { kF32, kF16, kBF16, kQ4, kQ5, kQ6, kQ8 };
+enum class Form : std::uint8_t { kF32, kF16, kBF16, kQ4S, kQ4, kQ5, kQ6, kQ8 };
 
-inline bool is_quantized(Form form) { return form >= Form::kQ4; }
+inline bool is_quantized(Form form) { return form >= Form::kQ4S; }
 
 // Byte offsets within a panel: group g's codes (with high bits) start at g * code_stride, its
-// scales at scales_begin(groups) + g * scale_stride. kQ4..kQ6 keep scales beside the codes; kQ8,
-// whose group is no multiple of a cache line, keeps them behind all codes.
+// scales at scales_offset(groups) + g * scale_stride. kQ4..kQ6 keep scales beside the codes; kQ4S
+// and kQ8, whose groups are no multiples of a cache line, keep them behind all codes.
 struct FormLayout {
   std::int64_t code_stride;
   std::int64_t scale_stride;
@@ -47,6 +48,8 @@ struct FormLayout {
 };
 constexpr FormLayout layout_of(Form form) {
   switch (form) {
+    case Form::kQ4S:
+      return {256, 32, true};
     case Form::kQ4:
       return {320, 320, false};
     case Form::kQ5:
@@ -63,6 +66,8 @@ inline constexpr std::int64_t kQ5HighOffset = 256;
 inline constexpr std::int64_t kQ6HighOffset = 256;
 constexpr std::int64_t scales_offset(Form form, std::int64_t groups) {
   switch (form) {
+    case Form::kQ4S:
+      return 256 * groups;
     case Form::kQ4:
       return 256;
     case Form::kQ5:

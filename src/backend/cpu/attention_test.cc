@@ -206,14 +206,21 @@ class Attention : public PerIsa {
                  precision(), type));
       }
       for (std::int64_t h = kv * shape_.shared; h < (kv + 1) * shape_.shared; ++h) {
-        const ApproxRow query =
+        ApproxRow query =
             rotated(row.subspan(at(h * shape_.dim), at(shape_.dim)),
                     shape_.norms ? &q_norm_ : nullptr, kEps, ropes_[1], position, scale_);
-        const ApproxRow head = softmax(query, keys, values);
+        const bool in_pairs = pairs(type);
+        if (in_pairs) query = kept(query, precision(), type);
+        const ApproxRow head = softmax(query, keys, values, in_pairs);
         out.insert(out.end(), head.begin(), head.end());
       }
     }
     return out;
+  }
+
+  // Where queries and probabilities are rounded to bfloat16 as well.
+  bool pairs(KvCacheType type) const {
+    return type == KvCacheType::kBF16 && !exact() && isa() == Isa::kAvx512Bf16;
   }
 
   Shape shape_;
@@ -225,9 +232,10 @@ class Attention : public PerIsa {
  private:
   // A score off by d moves its weight by a share of e^d - 1, and so the sum of weights by no more:
   // 2 (e^d - 1) in all. e^x (twice where a maximum fades), its argument (u times the range of the
-  // scores), and one rounding per position, page and span in both sums come on top.
+  // scores), and one rounding per position, page and span in both sums come on top. In pairs, the
+  // exponential is good to 4e-6 and each probability is rounded to bfloat16.
   ApproxRow softmax(const ApproxRow& query, const std::vector<ApproxRow>& keys,
-                    const std::vector<ApproxRow>& values) const {
+                    const std::vector<ApproxRow>& values, bool in_pairs) const {
     const auto dim = static_cast<double>(shape_.dim);
     std::vector<double> scores;
     double score_error = 0;
@@ -254,6 +262,7 @@ class Attention : public PerIsa {
     const double high = *std::max_element(scores.begin(), scores.end());
     const auto length = static_cast<double>(scores.size());
     const double share = 2 * std::expm1(score_error) +
+                         (in_pairs ? 2 * 4e-6 + 0x1p-8 : 0.0) +
                          2 * (3 * kExpError + (length + length / 8 + 16 + high - low) * kUnit);
     double total = 0;
     for (double& s : scores) total += s = std::exp(s - high);

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "backend/backend.h"
@@ -14,15 +15,27 @@
 namespace hearth::backend {
 namespace {
 
+kernels::KvType kv_type_of(KvCacheType wanted, bool exact, Isa isa) {
+  if (exact) return kernels::KvType::kF32;
+  switch (wanted) {
+    case KvCacheType::kAuto:
+      return isa == Isa::kAvx512Bf16 ? kernels::KvType::kBF16 : kernels::KvType::kF16;
+    case KvCacheType::kF16:
+      return kernels::KvType::kF16;
+    case KvCacheType::kBF16:
+      return kernels::KvType::kBF16;
+    case KvCacheType::kInt8:
+      return kernels::KvType::kI8;
+  }
+  HEARTH_CHECK(false);
+}
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend(const CpuOptions& options, Isa isa)
       : ops_(kernels::ops_for(isa)),
         exact_(options.precision == Precision::kF32),
-        kv_type_(exact_                                  ? kernels::KvType::kF32
-                 : options.kv_type == KvCacheType::kF16  ? kernels::KvType::kF16
-                 : options.kv_type == KvCacheType::kBF16 ? kernels::KvType::kBF16
-                                                         : kernels::KvType::kI8),
+        kv_type_(kv_type_of(options.kv_type, exact_, isa)),
         pool_(options.threads > 0 ? options.threads : usable_cores()) {
     memory_.thread_scratch.resize(static_cast<std::size_t>(pool_.threads()));
   }
@@ -76,7 +89,12 @@ class CpuBackend final : public Backend {
     CpuStep step(ops_, batch, memory_, ropes_, pool_.threads());
     record(step);
     vocabulary_ = 0;
-    pool_.run(step.take());
+    if (profiling_) {
+      const auto times = pool_.run_timed(step.take());
+      for (std::size_t s = 0; s < times.size(); ++s) add_to_profile(step.costs()[s], times[s]);
+    } else {
+      pool_.run(step.take());
+    }
     vocabulary_ = step.vocabulary();
   }
   std::span<const float> logits(std::size_t row) const override {
@@ -87,6 +105,13 @@ class CpuBackend final : public Backend {
     const CpuBuffer& normed = memory_.head_input;
     return {normed.values.data() + static_cast<std::int64_t>(row) * normed.columns,
             static_cast<std::size_t>(normed.columns)};
+  }
+
+  void set_profiling(bool on) override { profiling_ = on; }
+  std::vector<OpProfile> take_profile() override {
+    std::sort(profile_.begin(), profile_.end(),
+              [](const OpProfile& a, const OpProfile& b) { return a.wall_s > b.wall_s; });
+    return std::exchange(profile_, {});
   }
 
   void parallel_for(std::int64_t n, const std::function<void(std::int64_t)>& fn) override {
@@ -107,6 +132,22 @@ class CpuBackend final : public Backend {
   int threads() const override { return pool_.threads(); }
 
  private:
+  void add_to_profile(const OpCost& cost, const ThreadPool::StepTime& time) {
+    std::string name = cost.name;
+    if (cost.rows > 0) name += fmt::format(" {}x{}", cost.rows, cost.columns);
+    auto entry = std::find_if(profile_.begin(), profile_.end(),
+                              [&](const OpProfile& p) { return p.name == name; });
+    if (entry == profile_.end()) {
+      entry = profile_.insert(entry, OpProfile());
+      entry->name = std::move(name);
+    }
+    ++entry->runs;
+    entry->wall_s += static_cast<double>(time.wall_ns) * 1e-9;
+    entry->busy_s += static_cast<double>(time.busy_ns) * 1e-9;
+    entry->operations += cost.operations;
+    entry->bytes += cost.bytes;
+  }
+
   const kernels::Ops& ops_;
   const bool exact_;
   const kernels::KvType kv_type_;
@@ -114,6 +155,8 @@ class CpuBackend final : public Backend {
   CpuStepMemory memory_;
   std::vector<RopeTable> ropes_;
   std::int64_t vocabulary_ = 0;
+  bool profiling_ = false;
+  std::vector<OpProfile> profile_;
   ThreadPool pool_;  // last: its threads go first
 };
 

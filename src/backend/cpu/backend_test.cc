@@ -112,18 +112,18 @@ TEST(CpuBackend, AnUnknownIsaIsAnError) {
   EXPECT_EQ(peaks.error().code, "isa_unknown");
 }
 
-// Per group of 32 columns and 16 rows: 320 bytes in Q4, 544 in Q8, 2048 in float32.
+// Per group of 32 columns and 16 rows: 288 bytes in Q4_0, 544 in Q8_0, 2048 in float32.
 TEST(CpuBackend, CountsTheBytesOfWeights) {
   Random random(3);
   const Stored q4 = Stored::matrix(DType::kQ4_0, 33, 64, random);  // 3 panels of 2 groups
   const Stored q8 = Stored::matrix(DType::kQ8_0, 16, 128, random);
   Rig plain(Isa::kScalar, 1, Precision::kDefault);
   plain.weight(q4);
-  EXPECT_EQ(plain.backend().weight_bytes(), 3 * 2 * 320);
+  EXPECT_EQ(plain.backend().weight_bytes(), 3 * 2 * 288);
   plain.weight(q8);
-  EXPECT_EQ(plain.backend().weight_bytes(), 3 * 2 * 320 + 4 * 544);
+  EXPECT_EQ(plain.backend().weight_bytes(), 3 * 2 * 288 + 4 * 544);
   plain.embedding(q4);  // read where it lies
-  EXPECT_EQ(plain.backend().weight_bytes(), 3 * 2 * 320 + 4 * 544);
+  EXPECT_EQ(plain.backend().weight_bytes(), 3 * 2 * 288 + 4 * 544);
   Rig exact(Isa::kScalar, 1, Precision::kF32);
   exact.weight(q4);
   EXPECT_EQ(exact.backend().weight_bytes(), 3 * 2 * 2048);

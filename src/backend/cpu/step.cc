@@ -49,15 +49,16 @@ CpuStep::CpuStep(const kernels::Ops& ops, const Batch& batch, CpuStepMemory& mem
   HEARTH_CHECK(static_cast<std::int64_t>(positions_.size()) == rows_);
 }
 
-void CpuStep::add(std::int64_t chunks, ThreadPool::ChunkFn fn) {
+void CpuStep::add(const OpCost& cost, std::int64_t chunks, ThreadPool::ChunkFn fn) {
   steps_.push_back({chunks, std::move(fn)});
+  costs_.push_back(cost);
 }
 
 // Rows in equal stretches, a few per thread.
-void CpuStep::add_rows(std::int64_t rows,
+void CpuStep::add_rows(const OpCost& cost, std::int64_t rows,
                        std::function<void(std::int64_t begin, std::int64_t end)> fn) {
   const std::int64_t size = std::max<std::int64_t>(1, rows / (threads_ * 4));
-  add((rows + size - 1) / size, [rows, size, fn = std::move(fn)](std::int64_t chunk, int) {
+  add(cost, (rows + size - 1) / size, [rows, size, fn = std::move(fn)](std::int64_t chunk, int) {
     fn(chunk * size, std::min(rows, (chunk + 1) * size));
   });
 }
@@ -85,13 +86,13 @@ void CpuStep::ensure_codes(CpuBuffer& b, std::int64_t rows) {
   b.quantized.codes = b.codes.ensure(rows * b.columns);
   b.quantized.scales = b.scales.ensure(rows * b.columns / kernels::kGroup);
   b.quantized.scaled_sums = b.scaled_sums.ensure(rows * b.columns / kernels::kGroup);
-  b.quantized.half_sums = b.half_sums.ensure(rows * b.columns / 16);
+  b.quantized.minus_sums = b.minus_sums.ensure(rows * b.columns / 16);
   b.has_codes = true;
   if (b.producer_quantizes) {
     *b.producer_quantizes = 1;
     return;
   }
-  add_rows(rows, [this, &b](std::int64_t begin, std::int64_t end) {
+  add_rows({"quantize"}, rows, [this, &b](std::int64_t begin, std::int64_t end) {
     ops_.quantize_rows(b.values.data(), b.columns, begin, end, b.quantized);
   });
 }
@@ -101,7 +102,7 @@ void CpuStep::embed(Tensor out, const Weight& embedding, float scale) {
   o.has_codes = false;
   o.producer_quantizes = nullptr;
   const TensorView* stored = &as_cpu(embedding).stored;
-  add_rows(rows_, [this, &o, stored, scale](std::int64_t begin, std::int64_t end) {
+  add_rows({"embed"}, rows_, [this, &o, stored, scale](std::int64_t begin, std::int64_t end) {
     const std::int64_t bytes = *row_bytes(stored->dtype, o.columns);
     for (std::int64_t r = begin; r < end; ++r) {
       float* row = o.values.data() + r * o.columns;
@@ -120,13 +121,14 @@ void CpuStep::rms_norm(Tensor out, Tensor x, const Vector& weight, float eps, bo
   char* const flag = fusion_flag();
   o.has_codes = false;
   o.producer_quantizes = flag;
-  add_rows(rows_, [this, &o, &in, flag, eps, add_to, w = values_of(weight)](std::int64_t begin,
-                                                                            std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r)
-      ops_.rms_norm(in.values.data() + r * in.columns, w, eps, in.columns,
-                    add_to ? Store::kAdd : Store::kSet, o.values.data() + r * o.columns);
-    if (*flag) ops_.quantize_rows(o.values.data(), o.columns, begin, end, o.quantized);
-  });
+  add_rows({"norm"}, rows_,
+           [this, &o, &in, flag, eps, add_to, w = values_of(weight)](std::int64_t begin,
+                                                                     std::int64_t end) {
+             for (std::int64_t r = begin; r < end; ++r)
+               ops_.rms_norm(in.values.data() + r * in.columns, w, eps, in.columns,
+                             add_to ? Store::kAdd : Store::kSet, o.values.data() + r * o.columns);
+             if (*flag) ops_.quantize_rows(o.values.data(), o.columns, begin, end, o.quantized);
+           });
 }
 
 void CpuStep::gated(Tensor out, Tensor x, Activation activation) {
@@ -143,31 +145,35 @@ void CpuStep::gated(Tensor out, Tensor x, Activation activation) {
                                ? n
                                : std::max<std::int64_t>(256, n / (threads_ * 2) / 32 * 32);
   const std::int64_t pieces = (n + cut - 1) / cut;
-  add(rows_ * pieces, [this, &o, &in, flag, kind, n, cut, pieces](std::int64_t chunk, int) {
-    const std::int64_t r = chunk / pieces;
-    const std::int64_t c = chunk % pieces * cut;
-    const std::int64_t width = std::min(cut, n - c);
-    const float* row = in.values.data() + r * in.columns;
-    ops_.gate(kind, row + c, row + n + c, width, o.values.data() + r * n + c);
-    if (!*flag) return;
-    if (pieces == 1) return ops_.quantize_rows(o.values.data(), n, r, r + 1, o.quantized);
-    // A piece of a row is a row of its own, further along in the same arrays.
-    const std::int64_t at = r * n + c;
-    const kernels::QuantizedRows piece = {
-        o.quantized.codes + at, o.quantized.scales + at / kernels::kGroup,
-        o.quantized.scaled_sums + at / kernels::kGroup, o.quantized.half_sums + at / 16, width};
-    ops_.quantize_rows(o.values.data() + at, width, 0, 1, piece);
-  });
+  add({"gate"}, rows_ * pieces,
+      [this, &o, &in, flag, kind, n, cut, pieces](std::int64_t chunk, int) {
+        const std::int64_t r = chunk / pieces;
+        const std::int64_t c = chunk % pieces * cut;
+        const std::int64_t width = std::min(cut, n - c);
+        const float* row = in.values.data() + r * in.columns;
+        ops_.gate(kind, row + c, row + n + c, width, o.values.data() + r * n + c);
+        if (!*flag) return;
+        if (pieces == 1) return ops_.quantize_rows(o.values.data(), n, r, r + 1, o.quantized);
+        // A piece of a row is a row of its own, further along in the same arrays.
+        const std::int64_t at = r * n + c;
+        const kernels::QuantizedRows piece = {
+            o.quantized.codes + at, o.quantized.scales + at / kernels::kGroup,
+            o.quantized.scaled_sums + at / kernels::kGroup, o.quantized.minus_sums + at / 16, width};
+        ops_.quantize_rows(o.values.data() + at, width, 0, 1, piece);
+      });
 }
 
-void CpuStep::multiply(CpuBuffer& x, std::int64_t rows, const CpuWeight& weight, float* out,
-                       std::int64_t ld, bool add_to) {
+void CpuStep::multiply(const char* name, CpuBuffer& x, std::int64_t rows, const CpuWeight& weight,
+                       float* out, std::int64_t ld, bool add_to) {
   if (weight.any_quantized) ensure_codes(x, rows);
   const std::int64_t block = token_block(weight.columns);
   const auto ranges = static_cast<std::int64_t>(weight.ranges.size());
   const std::int64_t blocks = (rows + block - 1) / block;
   const Store mode = add_to ? Store::kAdd : Store::kSet;
-  add(ranges * blocks,
+  const OpCost cost = {name, weight.rows, weight.columns,
+                       2.0 * static_cast<double>(rows * weight.rows * weight.columns),
+                       static_cast<double>(weight.bytes())};
+  add(cost, ranges * blocks,
       [this, &x, &weight, rows, out, ld, mode, block, ranges](std::int64_t chunk, int) {
         const CpuWeight::Range& range = weight.ranges[static_cast<std::size_t>(chunk % ranges)];
         const CpuWeight::Segment& segment = weight.segments[range.segment];
@@ -186,7 +192,7 @@ void CpuStep::multiply(CpuBuffer& x, std::int64_t rows, const CpuWeight& weight,
 void CpuStep::linear(Tensor out, Tensor x, const Weight& weight, bool add_to) {
   CpuBuffer& o = buffer(out);
   HEARTH_CHECK(x.columns == weight.columns && out.columns == weight.rows);
-  multiply(buffer(x), rows_, as_cpu(weight), o.values.data(), o.columns, add_to);
+  multiply("linear", buffer(x), rows_, as_cpu(weight), o.values.data(), o.columns, add_to);
   o.has_codes = false;
   o.producer_quantizes = nullptr;
 }
@@ -199,20 +205,23 @@ void CpuStep::head(Tensor x, const Vector& norm, float eps, const Weight& weight
   size_buffer(normed, wanted, in.columns);
   char* const flag = fusion_flag();
   normed.producer_quantizes = flag;
-  add_rows(wanted, [this, &in, &normed, flag, eps, w = values_of(norm)](std::int64_t begin,
-                                                                        std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i)
-      ops_.rms_norm(in.values.data() + batch_.logit_rows[static_cast<std::size_t>(i)] * in.columns,
-                    w, eps, in.columns, Store::kSet, normed.values.data() + i * in.columns);
-    if (*flag) ops_.quantize_rows(normed.values.data(), in.columns, begin, end, normed.quantized);
-  });
+  add_rows(
+      {"norm"}, wanted,
+      [this, &in, &normed, flag, eps, w = values_of(norm)](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i)
+          ops_.rms_norm(
+              in.values.data() + batch_.logit_rows[static_cast<std::size_t>(i)] * in.columns, w,
+              eps, in.columns, Store::kSet, normed.values.data() + i * in.columns);
+        if (*flag)
+          ops_.quantize_rows(normed.values.data(), in.columns, begin, end, normed.quantized);
+      });
   vocabulary_ = weight.rows;
   float* const logits = memory_.logits.ensure(wanted * weight.rows);
-  multiply(normed, wanted, as_cpu(weight), logits, weight.rows, false);
+  multiply("head", normed, wanted, as_cpu(weight), logits, weight.rows, false);
   if (softcap > 0.f) {
     constexpr std::int64_t kPiece = 8192;
     const std::int64_t n = wanted * weight.rows;
-    add((n + kPiece - 1) / kPiece, [logits, n, softcap](std::int64_t chunk, int) {
+    add({"softcap"}, (n + kPiece - 1) / kPiece, [logits, n, softcap](std::int64_t chunk, int) {
       for (std::int64_t i = chunk * kPiece; i < std::min(n, (chunk + 1) * kPiece); ++i)
         logits[i] = softcap * std::tanh(logits[i] / softcap);
     });

@@ -20,7 +20,7 @@ struct CpuBuffer {
   Scratch<float> values;  // (rows, columns)
   Scratch<std::int8_t> codes;
   Scratch<float> scales, scaled_sums;
-  Scratch<std::int32_t> half_sums;
+  Scratch<std::int32_t> minus_sums;
   kernels::QuantizedRows quantized;
   // While recording:
   bool has_codes = false;              // the codes belong to the newest values
@@ -38,6 +38,14 @@ struct CpuStepMemory {
   Scratch<float> partials;
 };
 
+// What a pool step is and what it cannot do without: for the profile.
+struct OpCost {
+  const char* name = "";
+  std::int64_t rows = 0, columns = 0;  // of the weight, if there is one
+  double operations = 0;  // of its multiplications, 2 a multiply-add
+  double bytes = 0;       // of weights, or of keys and values
+};
+
 class CpuStep final : public Step {
  public:
   CpuStep(const kernels::Ops& ops, const Batch& batch, CpuStepMemory& memory,
@@ -52,6 +60,7 @@ class CpuStep final : public Step {
   void head(Tensor x, const Vector& norm, float eps, const Weight& weight, float softcap) override;
 
   std::vector<ThreadPool::Step> take() { return std::move(steps_); }
+  const std::vector<OpCost>& costs() const { return costs_; }  // one a pool step
   std::int64_t vocabulary() const {
     return vocabulary_;
   }  // columns of the logits; 0 without head()
@@ -65,11 +74,12 @@ class CpuStep final : public Step {
   CpuBuffer& buffer(Tensor t) { return memory_.buffers[static_cast<std::size_t>(t.id)]; }
   void size_buffer(CpuBuffer& buffer, std::int64_t rows, std::int64_t columns);
   void ensure_codes(CpuBuffer& buffer, std::int64_t rows);
-  void add(std::int64_t chunks, ThreadPool::ChunkFn fn);
-  void add_rows(std::int64_t rows, std::function<void(std::int64_t begin, std::int64_t end)> fn);
+  void add(const OpCost& cost, std::int64_t chunks, ThreadPool::ChunkFn fn);
+  void add_rows(const OpCost& cost, std::int64_t rows,
+                std::function<void(std::int64_t begin, std::int64_t end)> fn);
   char* fusion_flag();
-  void multiply(CpuBuffer& x, std::int64_t rows, const CpuWeight& weight, float* out,
-                std::int64_t ld, bool add_to);
+  void multiply(const char* name, CpuBuffer& x, std::int64_t rows, const CpuWeight& weight,
+                float* out, std::int64_t ld, bool add_to);
   void ensure_rope(std::size_t table);
   void rotate_and_store(CpuBuffer& qkv, const AttentionSpec& spec);
   void attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec);
@@ -89,6 +99,7 @@ class CpuStep final : public Step {
   // Per sequence and group: where each page starts; null where it has been freed.
   std::vector<std::vector<std::vector<const std::byte*>>> pages_;
   std::vector<ThreadPool::Step> steps_;
+  std::vector<OpCost> costs_;
 };
 
 }  // namespace hearth::backend

@@ -24,17 +24,18 @@ void CpuStep::ensure_rope(std::size_t table) {
   const auto half = static_cast<std::int64_t>(frequencies.size());
   float* const cosines = memory_.cosines[table].ensure(rows_ * half);
   float* const sines = memory_.sines[table].ensure(rows_ * half);
-  add_rows(rows_, [this, &frequencies, half, cosines, sines](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      const auto position = static_cast<float>(positions_[static_cast<std::size_t>(r)]);
-      for (std::int64_t i = 0; i < half; ++i) {
-        // The product is rounded to float32 first, as the reference implementations do.
-        const float angle = position * frequencies[static_cast<std::size_t>(i)];
-        cosines[r * half + i] = static_cast<float>(std::cos(static_cast<double>(angle)));
-        sines[r * half + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
-      }
-    }
-  });
+  add_rows({"rope table"}, rows_,
+           [this, &frequencies, half, cosines, sines](std::int64_t begin, std::int64_t end) {
+             for (std::int64_t r = begin; r < end; ++r) {
+               const auto position = static_cast<float>(positions_[static_cast<std::size_t>(r)]);
+               for (std::int64_t i = 0; i < half; ++i) {
+                 // The product is rounded to float32 first, as the reference implementations do.
+                 const float angle = position * frequencies[static_cast<std::size_t>(i)];
+                 cosines[r * half + i] = static_cast<float>(std::cos(static_cast<double>(angle)));
+                 sines[r * half + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
+               }
+             }
+           });
 }
 
 // Queries are normed, rotated and scaled where they are; keys and values go to their pages.
@@ -46,7 +47,7 @@ void CpuStep::rotate_and_store(CpuBuffer& qkv, const AttentionSpec& spec) {
   const float* const sines = memory_.sines[spec.rope].data();
   const float* const q_norm = values_or_null(spec.q_norm);
   const float* const k_norm = values_or_null(spec.k_norm);
-  add(rows_ * spec.kv_heads,
+  add({"rope, store"}, rows_ * spec.kv_heads,
       [this, &qkv, spec, layout, cosines, sines, q_norm, k_norm](std::int64_t chunk, int) {
         const std::int64_t r = chunk / spec.kv_heads;
         const std::int64_t kv_head = chunk % spec.kv_heads;
@@ -93,6 +94,17 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec) 
         tiles.push_back(
             {s, t, std::min(tokens_tile, sequence.rows - t), h, std::min(heads_tile, shared - h)});
   }
+  OpCost cost = {"attention"};
+  for (const BatchSequence& sequence : batch_.sequences) {
+    double seen = 0;  // keys, over all rows
+    for (std::int64_t r = 0; r < sequence.rows; ++r) {
+      const std::int64_t keys = sequence.position + r + 1;
+      seen += static_cast<double>(spec.window > 0 ? std::min(keys, spec.window) : keys);
+    }
+    cost.operations += seen * static_cast<double>(4 * spec.heads * spec.head_dim);
+    cost.bytes += static_cast<double>((sequence.position + sequence.rows) * layout.layer_bytes()) /
+                  static_cast<double>(kPageTokens);
+  }
   const auto tile_count = static_cast<std::int64_t>(tiles.size());
   const auto make_tile = [this, &out, &qkv, spec, layout, shared](const Tile& tile,
                                                                   std::int64_t kv_head) {
@@ -121,39 +133,44 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec) 
     scratch.ensure(kernels::attention_scratch_floats(spec.head_dim));
 
   if (spans_max == 1 || tile_count * spec.kv_heads >= 2 * threads_) {
-    add(tile_count * spec.kv_heads, [this, tiles = std::move(tiles), make_tile, spans_of,
-                                     tile_count](std::int64_t chunk, int thread) {
-      const auto t =
-          make_tile(tiles[static_cast<std::size_t>(chunk % tile_count)], chunk / tile_count);
-      ops_.attention(t, 0, spans_of(t), nullptr,
-                     memory_.thread_scratch[static_cast<std::size_t>(thread)].data());
-    });
+    add(cost, tile_count * spec.kv_heads,
+        [this, tiles = std::move(tiles), make_tile, spans_of, tile_count](std::int64_t chunk,
+                                                                          int thread) {
+          const auto t =
+              make_tile(tiles[static_cast<std::size_t>(chunk % tile_count)], chunk / tile_count);
+          ops_.attention(t, 0, spans_of(t), nullptr,
+                         memory_.thread_scratch[static_cast<std::size_t>(thread)].data());
+        });
     return;
   }
   // Few tiles over a long context: each span is a piece of work, merged afterwards in order.
   const std::int64_t partial = kernels::partial_floats(spec.head_dim);
   const std::int64_t per_tile = spans_max * kTileRowsMax * partial;
   float* const partials = memory_.partials.ensure(tile_count * spec.kv_heads * per_tile);
-  add(tile_count * spec.kv_heads * spans_max, [this, tiles, make_tile, spans_of, tile_count,
-                                               spans_max, partials, per_tile,
-                                               partial](std::int64_t chunk, int thread) {
-    const std::int64_t item = chunk / spans_max;
-    const std::int64_t span = chunk % spans_max;
-    const auto t = make_tile(tiles[static_cast<std::size_t>(item % tile_count)], item / tile_count);
-    if (span >= spans_of(t)) return;
-    ops_.attention(t, span, span + 1,
-                   partials + item * per_tile + span * t.tokens * t.heads * partial,
-                   memory_.thread_scratch[static_cast<std::size_t>(thread)].data());
-  });
-  add(tile_count * spec.kv_heads, [this, tiles = std::move(tiles), make_tile, spans_of, tile_count,
-                                   partials, per_tile, partial](std::int64_t item, int) {
-    const auto t = make_tile(tiles[static_cast<std::size_t>(item % tile_count)], item / tile_count);
-    const std::int64_t rows = t.tokens * t.heads;
-    for (std::int64_t r = 0; r < rows; ++r)
-      ops_.attention_merge(
-          partials + item * per_tile + r * partial, rows * partial, spans_of(t), t.layout.head_dim,
-          t.out + (r / t.heads) * t.out_stride + (r % t.heads) * t.layout.head_dim);
-  });
+  add(cost, tile_count * spec.kv_heads * spans_max,
+      [this, tiles, make_tile, spans_of, tile_count, spans_max, partials, per_tile, partial](
+          std::int64_t chunk, int thread) {
+        const std::int64_t item = chunk / spans_max;
+        const std::int64_t span = chunk % spans_max;
+        const auto t =
+            make_tile(tiles[static_cast<std::size_t>(item % tile_count)], item / tile_count);
+        if (span >= spans_of(t)) return;
+        ops_.attention(t, span, span + 1,
+                       partials + item * per_tile + span * t.tokens * t.heads * partial,
+                       memory_.thread_scratch[static_cast<std::size_t>(thread)].data());
+      });
+  add({"attention merge"}, tile_count * spec.kv_heads,
+      [this, tiles = std::move(tiles), make_tile, spans_of, tile_count, partials, per_tile,
+       partial](std::int64_t item, int) {
+        const auto t =
+            make_tile(tiles[static_cast<std::size_t>(item % tile_count)], item / tile_count);
+        const std::int64_t rows = t.tokens * t.heads;
+        for (std::int64_t r = 0; r < rows; ++r)
+          ops_.attention_merge(
+              partials + item * per_tile + r * partial, rows * partial, spans_of(t),
+              t.layout.head_dim,
+              t.out + (r / t.heads) * t.out_stride + (r % t.heads) * t.layout.head_dim);
+      });
 }
 
 void CpuStep::attention(Tensor out, Tensor qkv, const AttentionSpec& spec) {

@@ -26,7 +26,12 @@ struct CpuWeight final : Weight {
   const float* bias = nullptr;  // (rows) or null
   bool any_quantized = false;   // wants 8-bit activations
   bool any_float = false;       // wants float32 activations
-  TensorView stored;            // embeddings only: rows are read from the file's own bytes
+  std::int64_t bytes() const {  // repacked
+    std::int64_t total = 0;
+    for (const Segment& s : segments) total += s.matrix.bytes();
+    return total;
+  }
+  TensorView stored;  // embeddings only: rows are read from the file's own bytes
 };
 
 struct CpuVector final : Vector {

@@ -9,10 +9,11 @@
 
 inline constexpr float kNoKeyYet = -1e30f;  // finite, so that (max - max) is 0 and not NaN
 
+// 16 neighbours; of pairs, what kBF16 keeps, see load_bf16_first() and _second().
 template <KvType T>
 HEARTH_INLINE Vf load_kv(const std::byte* p) {
+  static_assert(T != KvType::kBF16);
   if constexpr (T == KvType::kF16) return load_f16(p);
-  if constexpr (T == KvType::kBF16) return load_bf16(p);
   if constexpr (T == KvType::kI8) return load_i8(p);
   return load(static_cast<const float*>(static_cast<const void*>(p)));
 }
@@ -33,14 +34,23 @@ template <KvType T, int R>
 HEARTH_INLINE void score_rows(const float* const (&q)[R], const std::byte* keys, std::int64_t dim,
                               Vf (&out)[R][2]) {
   for (int r = 0; r < R; ++r) out[r][0] = out[r][1] = zero();
-  for (std::int64_t d = 0; d < dim; ++d) {
-    const std::byte* k = keys + d * kPageTokens * kKvBytes<T>;
-    const Vf k0 = load_kv<T>(k);
-    const Vf k1 = load_kv<T>(k + 16 * kKvBytes<T>);
+  const auto add_dimension = [&](std::int64_t d, Vf k0, Vf k1) {
     for (int r = 0; r < R; ++r) {
       const Vf qd = set1(q[r][d]);
       out[r][0] = fma(qd, k0, out[r][0]);
       out[r][1] = fma(qd, k1, out[r][1]);
+    }
+  };
+  if constexpr (T == KvType::kBF16) {
+    for (std::int64_t d = 0; d < dim; d += 2) {
+      const std::byte* k = keys + d * kPageTokens * 2;
+      add_dimension(d, load_bf16_first(k), load_bf16_first(k + 64));
+      add_dimension(d + 1, load_bf16_second(k), load_bf16_second(k + 64));
+    }
+  } else {
+    for (std::int64_t d = 0; d < dim; ++d) {
+      const std::byte* k = keys + d * kPageTokens * kKvBytes<T>;
+      add_dimension(d, load_kv<T>(k), load_kv<T>(k + 16 * kKvBytes<T>));
     }
   }
 }
@@ -99,10 +109,19 @@ void page_rows(const AttentionTile& tile, std::int64_t first_row, std::int64_t p
   for (std::int64_t d = 0; d < width; d += 16) {
     Vf o[R];
     for (int r = 0; r < R; ++r) o[r] = load(state.outputs + (first_row + r) * width + d);
-    for (std::int64_t t = 0; t < used_end; ++t) {
-      const Vf v = load_kv<T>(values + (t * width + d) * kKvBytes<T>);
+    const auto add_token = [&](std::int64_t t, Vf v) {
       for (int r = 0; r < R; ++r)
         o[r] = fma(set1(state.probabilities[(first_row + r) * kPageTokens + t]), v, o[r]);
+    };
+    if constexpr (T == KvType::kBF16) {
+      for (std::int64_t t = 0; t < used_end; t += 2) {
+        const std::byte* v = values + (t * width / 2 + d) * 4;
+        add_token(t, load_bf16_first(v));
+        if (t + 1 < used_end) add_token(t + 1, load_bf16_second(v));
+      }
+    } else {
+      for (std::int64_t t = 0; t < used_end; ++t)
+        add_token(t, load_kv<T>(values + (t * width + d) * kKvBytes<T>));
     }
     for (int r = 0; r < R; ++r) store(state.outputs + (first_row + r) * width + d, o[r]);
   }
@@ -133,9 +152,20 @@ void page_all_rows(const AttentionTile& tile, std::int64_t page, const std::byte
                                    state);
 }
 
+// rows x columns floats of keys or values; columns is a multiple of 16.
 template <KvType T>
-void widen(const std::byte* in, std::int64_t n, float* out) {
-  for (std::int64_t i = 0; i < n; i += 16) store(out + i, load_kv<T>(in + i * kKvBytes<T>));
+void widen(const std::byte* in, std::int64_t rows, std::int64_t columns, float* out) {
+  if constexpr (T == KvType::kBF16) {
+    for (std::int64_t r = 0; r < rows; r += 2)
+      for (std::int64_t c = 0; c < columns; c += 16) {
+        const std::byte* pairs = in + (r / 2 * columns + c) * 4;
+        store(out + r * columns + c, load_bf16_first(pairs));
+        if (r + 1 < rows) store(out + (r + 1) * columns + c, load_bf16_second(pairs));
+      }
+  } else {
+    for (std::int64_t i = 0; i < rows * columns; i += 16)
+      store(out + i, load_kv<T>(in + i * kKvBytes<T>));
+  }
 }
 
 // out (= a, updated) <- a merged with b; both (max, sum, padded_dim values)
@@ -147,6 +177,17 @@ HEARTH_INLINE void merge_partial(float* a, const float* b, std::int64_t width) {
   a[1] = a[1] * fa + b[1] * fb;
   for (std::int64_t d = 0; d < width; d += 16)
     store(a + 2 + d, fma(load(b + 2 + d), set1(fb), mul(load(a + 2 + d), set1(fa))));
+}
+
+// A span's result: the first one of `to`, or merged into it.
+HEARTH_INLINE void keep_partial(float maximum, float sum, const float* outputs, std::int64_t width,
+                                float* to, bool first) {
+  float one[2 + kHeadDimMax];
+  float* const into = first ? to : one;
+  into[0] = maximum;
+  into[1] = sum;
+  std::copy_n(outputs, width, into + 2);
+  if (!first) merge_partial(to, one, width);
 }
 
 // The softmax's division; `out` has head_dim floats and no room behind them.
@@ -176,7 +217,6 @@ void attention_typed(const AttentionTile& tile, std::int64_t span_begin, std::in
   const std::int64_t end = tile.position + tile.tokens;  // keys before this position exist
   const std::int64_t begin =
       tile.window > 0 ? std::max<std::int64_t>(tile.position - tile.window + 1, 0) : 0;
-  bool first = true;
   for (std::int64_t span = span_begin; span < span_end; ++span) {
     for (std::int64_t r = 0; r < rows; ++r) {
       state.maxima[r] = kNoKeyYet;
@@ -196,8 +236,8 @@ void attention_typed(const AttentionTile& tile, std::int64_t span_begin, std::in
       if (T != KvType::kF32 && rows > 2 * kAttentionRows) {
         // Many rows: widen the page once. The values, and so the bits of the result, are the same.
         const std::int64_t slots = std::min(kPageTokens, end - page * kPageTokens);
-        widen<T>(keys, dim * kPageTokens, wide_keys);
-        widen<T>(values, width * slots, wide_values);
+        widen<T>(keys, dim, kPageTokens, wide_keys);
+        widen<T>(values, slots, width, wide_values);
         const auto bytes = [](const float* p) {
           return static_cast<const std::byte*>(static_cast<const void*>(p));
         };
@@ -207,22 +247,11 @@ void attention_typed(const AttentionTile& tile, std::int64_t span_begin, std::in
         page_all_rows<T>(tile, page, keys, values, scales, value_scales, state);
       }
     }
-    for (std::int64_t r = 0; r < rows; ++r) {
-      float* to =
-          partials ? partials + ((span - span_begin) * rows + r) * partial : merged + r * partial;
-      if (partials || first) {
-        to[0] = state.maxima[r];
-        to[1] = state.sums[r];
-        std::copy_n(state.outputs + r * width, width, to + 2);
-      } else {
-        float one[2 + kHeadDimMax];
-        one[0] = state.maxima[r];
-        one[1] = state.sums[r];
-        std::copy_n(state.outputs + r * width, width, one + 2);
-        merge_partial(to, one, width);
-      }
-    }
-    first = false;
+    for (std::int64_t r = 0; r < rows; ++r)
+      keep_partial(
+          state.maxima[r], state.sums[r], state.outputs + r * width, width,
+          partials ? partials + ((span - span_begin) * rows + r) * partial : merged + r * partial,
+          partials || span == span_begin);
   }
   if (partials) return;
   for (std::int64_t r = 0; r < rows; ++r) {
@@ -231,13 +260,21 @@ void attention_typed(const AttentionTile& tile, std::int64_t span_begin, std::in
   }
 }
 
+#if HEARTH_HAVE_BF16
+#include "kernels/cpu/attention_bf16.inl"
+#endif
+
 void attention(const AttentionTile& tile, std::int64_t span_begin, std::int64_t span_end,
                float* partials, float* scratch) {
   switch (tile.layout.type) {
     case KvType::kF16:
       return attention_typed<KvType::kF16>(tile, span_begin, span_end, partials, scratch);
     case KvType::kBF16:
+#if HEARTH_HAVE_BF16
+      return attention_pairs(tile, span_begin, span_end, partials, scratch);
+#else
       return attention_typed<KvType::kBF16>(tile, span_begin, span_end, partials, scratch);
+#endif
     case KvType::kI8:
       return attention_typed<KvType::kI8>(tile, span_begin, span_end, partials, scratch);
     case KvType::kF32:

@@ -60,13 +60,11 @@ void store_kv_token(const KvLayout& layout, const float* key, const float* value
       return;
     }
     case KvType::kBF16: {
-      std::uint16_t half[kHeadDimMax];
-      auto* to = static_cast<std::uint16_t*>(static_cast<void*>(values)) + slot * width;
-      for (std::int64_t d = 0; d < width; ++d) {
-        half[d] = round_to_bf16(key[d]);
-        to[d] = round_to_bf16(value[d]);
-      }
-      scatter(half);
+      auto* keys = static_cast<std::uint16_t*>(static_cast<void*>(head)) + slot * 2;
+      for (std::int64_t d = 0; d < dim; ++d)
+        keys[d / 2 * kPageTokens * 2 + d % 2] = round_to_bf16(key[d]);
+      auto* to = static_cast<std::uint16_t*>(static_cast<void*>(values)) + slot / 2 * width * 2;
+      for (std::int64_t d = 0; d < width; ++d) to[d * 2 + slot % 2] = round_to_bf16(value[d]);
       return;
     }
     case KvType::kI8: {

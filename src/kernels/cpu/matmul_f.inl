@@ -11,7 +11,7 @@ HEARTH_INLINE Vf load_weights(const std::byte* p) {
 
 template <Form F, int MR, int NP>
 void tile_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const float* bias, Store mode,
-            std::int64_t panel, std::int64_t m0, float* out, std::int64_t ld) {
+            std::int64_t panel, std::int64_t m0, std::int64_t ahead, float* out, std::int64_t ld) {
   constexpr std::int64_t kStep = kPanelRows * (F == Form::kF32 ? 4 : 2);
   const std::int64_t bytes = panel_bytes(F, w.columns);
   const std::byte* weights[NP];
@@ -23,6 +23,8 @@ void tile_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const floa
   for (std::int64_t k = 0; k < w.columns; ++k) {
     Vf v[NP];
     for (int p = 0; p < NP; ++p) v[p] = load_weights<F>(weights[p] + k * kStep);
+    if (ahead != 0)
+      for (int p = 0; p < NP; ++p) _mm_prefetch(weights[p] + k * kStep + ahead, _MM_HINT_T0);
     for (int m = 0; m < MR; ++m) {
       const Vf xm = set1(rows[m * x_ld + k]);
       for (int p = 0; p < NP; ++p) sums[p][m] = fma(v[p], xm, sums[p][m]);
@@ -36,13 +38,14 @@ void tile_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const floa
   }
 }
 
-template <Form F, int NP, int MR>
-HEARTH_INLINE void rest_f(const PackedMatrix& w, const float* x, std::int64_t x_ld,
+template <Form F, int NP, int MR = kMatmulRowsF>
+HEARTH_INLINE void rows_f(const PackedMatrix& w, const float* x, std::int64_t x_ld,
                           const float* bias, Store mode, std::int64_t panel, std::int64_t m,
-                          std::int64_t rest, float* out, std::int64_t ld) {
+                          std::int64_t rows, std::int64_t ahead, float* out, std::int64_t ld) {
   if constexpr (MR > 0) {
-    if (rest != MR) return rest_f<F, NP, MR - 1>(w, x, x_ld, bias, mode, panel, m, rest, out, ld);
-    tile_f<F, MR, NP>(w, x, x_ld, bias, mode, panel, m, out, ld);
+    if (rows != MR)
+      return rows_f<F, NP, MR - 1>(w, x, x_ld, bias, mode, panel, m, rows, ahead, out, ld);
+    tile_f<F, MR, NP>(w, x, x_ld, bias, mode, panel, m, ahead, out, ld);
   }
 }
 
@@ -50,10 +53,15 @@ template <Form F, int NP>
 void panels_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const float* bias,
               Store mode, std::int64_t panel, std::int64_t m_begin, std::int64_t m_end, float* out,
               std::int64_t ld) {
+  std::int64_t ahead = NP * panel_bytes(F, w.columns);
   std::int64_t m = m_begin;
-  for (; m + kMatmulRowsF <= m_end; m += kMatmulRowsF)
-    tile_f<F, kMatmulRowsF, NP>(w, x, x_ld, bias, mode, panel, m, out, ld);
-  rest_f<F, NP, kMatmulRowsF - 1>(w, x, x_ld, bias, mode, panel, m, m_end - m, out, ld);
+  for (std::int64_t tiles = (m_end - m_begin + kMatmulRowsF - 1) / kMatmulRowsF; tiles > 0;
+       --tiles) {
+    const std::int64_t rows = (m_end - m + tiles - 1) / tiles;
+    rows_f<F, NP>(w, x, x_ld, bias, mode, panel, m, rows, ahead, out, ld);
+    m += rows;
+    ahead = 0;
+  }
 }
 
 void matmul_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const float* bias,

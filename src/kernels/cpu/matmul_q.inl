@@ -8,10 +8,11 @@ template <Form F>
 struct FormTraits {
   static constexpr bool kOffsets = F == Form::kQ4 || F == Form::kQ5;
   static constexpr int kHalves = F == Form::kQ6 ? 2 : 1;  // scales per group
-  // What a code is off by; folded into the start of the integer sum, exactly.
-  static constexpr std::int32_t kBias = F == Form::kQ6                 ? 32
-                                        : F == Form::kQ8 && !kSignedQ8 ? 128
-                                                                       : 0;
+  // What a code is off by, a power of two; folded into the start of the integer sum, exactly.
+  static constexpr int kBiasBits = F == Form::kQ4S                ? 3
+                                   : F == Form::kQ6               ? 5
+                                   : F == Form::kQ8 && !kSignedQ8 ? 7
+                                                                  : 0;
 };
 
 // Quad q (4 columns) of a group: 16 rows x 4 code bytes.
@@ -45,10 +46,10 @@ HEARTH_INLINE void accumulate(Vi (&acc)[NP][MR], const std::byte* const (&group)
 // vpmaddubsw adds pairs of products into 16 bits. How many of these sums can be added up before
 // they must be widened follows from the largest code: 2 * 127 * code_max * n <= 32767.
 template <Form F>
-inline constexpr int kQuadsPerWord = F == Form::kQ4   ? 8
-                                     : F == Form::kQ5 ? 4
-                                     : F == Form::kQ6 ? 2
-                                                      : 1;
+inline constexpr int kQuadsPerWord = F == Form::kQ4 || F == Form::kQ4S ? 8
+                                     : F == Form::kQ5                  ? 4
+                                     : F == Form::kQ6                  ? 2
+                                                                       : 1;
 
 template <Form F>
 HEARTH_INLINE Vi dot16(Vb codes, const std::int8_t* x) {
@@ -112,7 +113,7 @@ HEARTH_INLINE void finish_row(Vf y, const float* bias, Store mode, std::int64_t 
 
 template <Form F, int MR, int NP>
 void tile_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, Store mode,
-            std::int64_t panel, std::int64_t m0, float* out, std::int64_t ld) {
+            std::int64_t panel, std::int64_t m0, std::int64_t ahead, float* out, std::int64_t ld) {
   using Traits = FormTraits<F>;
   constexpr FormLayout kLayout = layout_of(F);
   const std::int64_t groups = w.columns / kGroup;
@@ -126,7 +127,7 @@ void tile_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, St
   const std::int8_t* xc = x.codes + m0 * x.columns;
   const float* xs = x.scales + m0 * groups;
   const float* xsum = x.scaled_sums + m0 * groups;
-  const std::int32_t* xhalf = x.half_sums + m0 * groups * 2;
+  const std::int32_t* minus = x.minus_sums + m0 * groups * 2;
 
   Vf sums[NP][MR];
   for (int p = 0; p < NP; ++p)
@@ -134,12 +135,18 @@ void tile_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, St
 
   for (std::int64_t g = 0; g < groups; ++g) {
     constexpr int kQuads = kQuadsPerGroup / Traits::kHalves;
+    if (ahead != 0)
+      for (int p = 0; p < NP; ++p) {
+        for (int line = 0; line < kLayout.code_stride; line += 64)
+          _mm_prefetch(codes[p] + ahead + line, _MM_HINT_T0);
+        if (kLayout.scales_apart) _mm_prefetch(scales[p] + ahead, _MM_HINT_T0);
+      }
     Vi acc[NP][MR];
     for (int m = 0; m < MR; ++m) {
       Vi start = zero_i();
-      if constexpr (Traits::kBias != 0) {
-        const std::int32_t* h = xhalf + (m * groups + g) * 2;
-        start = set1_i(-Traits::kBias * (Traits::kHalves == 2 ? h[0] : h[0] + h[1]));
+      if constexpr (Traits::kBiasBits != 0) {
+        const std::int32_t* of_group = minus + (m * groups + g) * 2;
+        start = shift_left<Traits::kBiasBits>(set1_i(of_group[Traits::kHalves == 2 ? 0 : 1]));
       }
       for (int p = 0; p < NP; ++p) acc[p][m] = start;
     }
@@ -151,7 +158,9 @@ void tile_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, St
     }
     if constexpr (Traits::kHalves == 2) {
       for (int m = 0; m < MR; ++m) {
-        const Vi start = set1_i(-Traits::kBias * xhalf[(m * groups + g) * 2 + 1]);
+        const std::int32_t* of_group = minus + (m * groups + g) * 2;
+        const Vi start =
+            shift_left<Traits::kBiasBits>(sub_i(set1_i(of_group[1]), set1_i(of_group[0])));
         for (int p = 0; p < NP; ++p) acc[p][m] = start;
       }
       accumulate<F, kQuads, 2 * kQuads, MR, NP>(acc, codes, xc + g * kGroup, x.columns);
@@ -182,12 +191,12 @@ void tile_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, St
 }
 
 template <Form F, int NP, int MR = kMatmulRows>
-HEARTH_INLINE void tail_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias,
-                          Store mode, std::int64_t panel, std::int64_t m, std::int64_t rest,
-                          float* out, std::int64_t ld) {
-  if constexpr (MR > 1) {
-    if (rest != MR - 1) return tail_q<F, NP, MR - 1>(w, x, bias, mode, panel, m, rest, out, ld);
-    tile_q<F, MR - 1, NP>(w, x, bias, mode, panel, m, out, ld);
+HEARTH_INLINE void rows_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias,
+                          Store mode, std::int64_t panel, std::int64_t m, std::int64_t rows,
+                          std::int64_t ahead, float* out, std::int64_t ld) {
+  if constexpr (MR > 0) {
+    if (rows != MR) return rows_q<F, NP, MR - 1>(w, x, bias, mode, panel, m, rows, ahead, out, ld);
+    tile_q<F, MR, NP>(w, x, bias, mode, panel, m, ahead, out, ld);
   }
 }
 
@@ -195,10 +204,16 @@ template <Form F, int NP>
 void panels_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, Store mode,
               std::int64_t panel, std::int64_t m_begin, std::int64_t m_end, float* out,
               std::int64_t ld) {
+  // Tiles of nearly one size: a tile of few rows leaves the multipliers waiting for their sums.
+  // The first tile fetches the panels of the next ones while it computes.
+  std::int64_t ahead = NP * panel_bytes(F, w.columns);
   std::int64_t m = m_begin;
-  for (; m + kMatmulRows <= m_end; m += kMatmulRows)
-    tile_q<F, kMatmulRows, NP>(w, x, bias, mode, panel, m, out, ld);
-  if (m < m_end) tail_q<F, NP>(w, x, bias, mode, panel, m, m_end - m, out, ld);
+  for (std::int64_t tiles = (m_end - m_begin + kMatmulRows - 1) / kMatmulRows; tiles > 0; --tiles) {
+    const std::int64_t rows = (m_end - m + tiles - 1) / tiles;
+    rows_q<F, NP>(w, x, bias, mode, panel, m, rows, ahead, out, ld);
+    m += rows;
+    ahead = 0;
+  }
 }
 
 template <Form F>
@@ -219,6 +234,8 @@ void matmul_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, 
     matmul_form<form.value>(w, x, bias, mode, panel_begin, panel_end, m_begin, m_end, out, ld);
   };
   switch (w.form) {
+    case Form::kQ4S:
+      return run(std::integral_constant<Form, Form::kQ4S>());
     case Form::kQ4:
       return run(std::integral_constant<Form, Form::kQ4>());
     case Form::kQ5:
@@ -253,8 +270,8 @@ void quantize_rows(const float* x, std::int64_t ld, std::int64_t m_begin, std::i
       store_i8(codes + 16, qb);
       const std::int32_t sum_a = sum_i(qa);
       const std::int32_t sum_b = sum_i(qb);
-      out.half_sums[(m * groups + g) * 2] = sum_a;
-      out.half_sums[(m * groups + g) * 2 + 1] = sum_b;
+      out.minus_sums[(m * groups + g) * 2] = -sum_a;
+      out.minus_sums[(m * groups + g) * 2 + 1] = -sum_a - sum_b;
       out.scales[m * groups + g] = finite ? scale : std::numeric_limits<float>::quiet_NaN();
       out.scaled_sums[m * groups + g] = (finite ? scale : std::numeric_limits<float>::quiet_NaN()) *
                                         static_cast<float>(sum_a + sum_b);

@@ -64,6 +64,13 @@ HEARTH_INLINE Vi set1_i(std::int32_t x) {
   const __m256i v = _mm256_set1_epi32(x);
   return {v, v};
 }
+HEARTH_INLINE Vi sub_i(Vi a, Vi b) {
+  return {_mm256_sub_epi32(a.l, b.l), _mm256_sub_epi32(a.h, b.h)};
+}
+template <int N>
+HEARTH_INLINE Vi shift_left(Vi a) {
+  return {_mm256_slli_epi32(a.l, N), _mm256_slli_epi32(a.h, N)};
+}
 HEARTH_INLINE Vi round_to_int(Vf a) { return {_mm256_cvtps_epi32(a.l), _mm256_cvtps_epi32(a.h)}; }
 HEARTH_INLINE Vf to_float(Vi a) { return {_mm256_cvtepi32_ps(a.l), _mm256_cvtepi32_ps(a.h)}; }
 HEARTH_INLINE Vf scale_pow2(Vf a, Vi n) {
@@ -106,6 +113,17 @@ HEARTH_INLINE float max_lane(Vf a) {
 HEARTH_INLINE Vf load_f16(const void* p) {
   const auto* q = static_cast<const __m128i*>(p);
   return {_mm256_cvtph_ps(_mm_loadu_si128(q)), _mm256_cvtph_ps(_mm_loadu_si128(q + 1))};
+}
+HEARTH_INLINE Vf load_bf16_first(const void* p) {
+  const auto* q = static_cast<const __m256i*>(p);
+  const auto half = [](__m256i x) { return _mm256_castsi256_ps(_mm256_slli_epi32(x, 16)); };
+  return {half(_mm256_loadu_si256(q)), half(_mm256_loadu_si256(q + 1))};
+}
+HEARTH_INLINE Vf load_bf16_second(const void* p) {
+  const auto* q = static_cast<const __m256i*>(p);
+  const __m256i mask = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
+  return {_mm256_castsi256_ps(_mm256_and_si256(_mm256_loadu_si256(q), mask)),
+          _mm256_castsi256_ps(_mm256_and_si256(_mm256_loadu_si256(q + 1), mask))};
 }
 HEARTH_INLINE Vf load_bf16(const void* p) {
   const auto* q = static_cast<const __m128i*>(p);

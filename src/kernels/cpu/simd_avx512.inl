@@ -40,6 +40,11 @@ HEARTH_INLINE Vf fnma(Vf a, Vf b, Vf c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v
 
 HEARTH_INLINE Vi zero_i() { return {_mm512_setzero_si512()}; }
 HEARTH_INLINE Vi set1_i(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
+HEARTH_INLINE Vi sub_i(Vi a, Vi b) { return {_mm512_sub_epi32(a.v, b.v)}; }
+template <int N>
+HEARTH_INLINE Vi shift_left(Vi a) {
+  return {_mm512_slli_epi32(a.v, N)};
+}
 HEARTH_INLINE Vi round_to_int(Vf a) { return {_mm512_cvtps_epi32(a.v)}; }  // nearest even
 HEARTH_INLINE Vf to_float(Vi a) { return {_mm512_cvtepi32_ps(a.v)}; }
 // a * 2^n, n small enough that nothing overflows
@@ -67,6 +72,14 @@ HEARTH_INLINE float max_lane(Vf a) { return _mm512_reduce_max_ps(a.v); }
 
 HEARTH_INLINE Vf load_f16(const void* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)))};
+}
+// Of 16 pairs of bfloat16 the first or the second ones.
+HEARTH_INLINE Vf load_bf16_first(const void* p) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16))};
+}
+HEARTH_INLINE Vf load_bf16_second(const void* p) {
+  return {_mm512_castsi512_ps(
+      _mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(static_cast<int>(0xffff0000u))))};
 }
 HEARTH_INLINE Vf load_bf16(const void* p) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(

@@ -37,8 +37,8 @@ void quantize_rows(const float* x, std::int64_t ld, std::int64_t m_begin, std::i
       const std::int64_t at = m * groups + g;
       out.scales[at] = scale;
       out.scaled_sums[at] = scale * static_cast<float>(sums[0] + sums[1]);
-      out.half_sums[at * 2] = sums[0];
-      out.half_sums[at * 2 + 1] = sums[1];
+      out.minus_sums[at * 2] = -sums[0];
+      out.minus_sums[at * 2 + 1] = -sums[0] - sums[1];
     }
   }
 }
@@ -172,7 +172,6 @@ float head_scale(const float* x, std::int64_t dim) {
 
 void kv_store(const KvLayout& layout, const float* key, const float* value, std::byte* head,
               std::int64_t slot) {
-  const std::int64_t elem = layout.elem_bytes();
   float scales[2] = {0.f, 0.f};
   if (layout.type == KvType::kI8) {
     scales[0] = head_scale(key, layout.head_dim);
@@ -182,9 +181,8 @@ void kv_store(const KvLayout& layout, const float* key, const float* value, std:
   }
   const auto inverse = [](float s) { return s > 0.f ? 1.f / s : 0.f; };
   for (std::int64_t d = 0; d < layout.head_dim; ++d) {
-    put(layout.type, key[d], inverse(scales[0]), head + (d * kPageTokens + slot) * elem);
-    put(layout.type, value[d], inverse(scales[1]),
-        head + layout.value_offset() + (slot * layout.padded_dim() + d) * elem);
+    put(layout.type, key[d], inverse(scales[0]), head + layout.key_at(slot, d));
+    put(layout.type, value[d], inverse(scales[1]), head + layout.value_at(slot, d));
   }
 }
 
@@ -216,7 +214,7 @@ void attend(const AttentionTile& tile, std::int64_t row, std::int64_t begin, std
     const std::int64_t slot = p % kPageTokens;
     float s = 0.f;
     for (std::int64_t d = 0; d < dim; ++d)
-      s += q[d] * get(layout.type, head + (d * kPageTokens + slot) * layout.elem_bytes());
+      s += q[d] * get(layout.type, head + layout.key_at(slot, d));
     s *= kv_scale(layout, head, slot);
     if (tile.softcap > 0.f) s = tile.softcap * std::tanh(s / tile.softcap);
     scores[static_cast<std::size_t>(p - begin)] = s;
@@ -229,9 +227,7 @@ void attend(const AttentionTile& tile, std::int64_t row, std::int64_t begin, std
     partial[1] += weight;
     const float scaled = weight * kv_scale(layout, head, kPageTokens + slot);
     for (std::int64_t d = 0; d < dim; ++d)
-      partial[2 + d] +=
-          scaled * get(layout.type, head + layout.value_offset() +
-                                        (slot * layout.padded_dim() + d) * layout.elem_bytes());
+      partial[2 + d] += scaled * get(layout.type, head + layout.value_at(slot, d));
   }
 }
 

@@ -1,0 +1,262 @@
+// Softmax attention over pages of bfloat16 pairs (KvType::kBF16), with vdpbf16ps: 32 multiply-adds
+// an instruction, twice what float32 does. Queries and probabilities are rounded to bfloat16 too;
+// sums, maxima and exponentials are float32.
+//
+// A row's arithmetic: spans of kSpanTokens positions, within a span blocks of kBlockKeys, within a
+// block its keys two by two in order. What a row must not see has probability 0, which leaves its
+// sums as they are, to the bit; so the rows that share a tile do not show.
+//
+// Cost per row and key of head_dim 64: 64 / 32 instructions for the score, 64 / 32 for the value,
+// and about 1/16 x 15 for the exponential: arithmetic for prompts. One token alone reads 256 bytes
+// for each key: memory.
+
+inline constexpr std::int64_t kBlockKeys = 128;
+static_assert(kSpanTokens % kBlockKeys == 0 && kBlockKeys % kPageTokens == 0);
+inline constexpr std::int64_t kBlockPages = kBlockKeys / kPageTokens;
+inline constexpr int kScoreRows = 12;  // 12 x 2 sums, 2 vectors of keys
+inline constexpr int kValueRows = 6;   // 6 x 4 sums, a vector of values
+inline constexpr int kValueVectors = 4;
+
+HEARTH_INLINE __m512bh as_pairs(__m512i v) { return __builtin_bit_cast(__m512bh, v); }
+HEARTH_INLINE __m512bh load_pairs(const void* p) { return as_pairs(_mm512_loadu_si512(p)); }
+HEARTH_INLINE __m512bh set_pair(const std::uint32_t* p) {
+  return as_pairs(_mm512_set1_epi32(static_cast<std::int32_t>(*p)));
+}
+
+// 2^x, relative error under 4e-6, which is far less than the rounding to bfloat16 that follows. Any
+// x <= 0 is good, infinities and NaN too.
+HEARTH_INLINE __m512 exp2_bf16(__m512 x) {
+  const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 f = _mm512_sub_ps(x, n);
+  __m512 p = _mm512_set1_ps(9.6718751e-3f);
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(5.5503324e-2f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.4022121e-1f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.9314718e-1f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.f));
+  return _mm512_scalef_ps(p, n);
+}
+
+struct PairState {
+  std::uint32_t* queries;  // (rows, head_dim / 2) pairs
+  float* scores;           // (rows, kBlockKeys)
+  std::uint32_t* weights;  // (rows, kBlockKeys / 2) pairs of probabilities
+  float* outputs;          // (rows, padded_dim)
+  float* maxima;           // (rows)
+  float* sums;             // (rows)
+  float* merged;           // (rows, partial_floats)
+};
+
+inline PairState lay_out_pairs(float* scratch, std::int64_t dim) {
+  PairState s;
+  const auto take = [&](std::int64_t floats) {
+    float* const part = scratch;
+    scratch += (floats + 15) / 16 * 16;
+    return part;
+  };
+  const auto words = [](float* p) { return static_cast<std::uint32_t*>(static_cast<void*>(p)); };
+  s.queries = words(take(kTileRowsMax * (dim / 2)));
+  s.scores = take(kTileRowsMax * kBlockKeys);
+  s.weights = words(take(kTileRowsMax * kBlockKeys / 2));
+  s.outputs = take(kTileRowsMax * ((dim + 15) / 16 * 16));
+  s.maxima = take(kTileRowsMax);
+  s.sums = take(kTileRowsMax);
+  s.merged = take(kTileRowsMax * partial_floats(dim));
+  return s;
+}
+
+// Scores of R rows against the 32 keys of a page.
+template <int R>
+void score_page(const std::uint32_t* queries, std::int64_t pairs, const std::byte* keys,
+                float* scores) {
+  __m512 sums[R][2];
+  for (int r = 0; r < R; ++r) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
+  for (std::int64_t d = 0; d < pairs; ++d) {
+    const __m512bh k0 = load_pairs(keys + d * kPageTokens * 4);
+    const __m512bh k1 = load_pairs(keys + d * kPageTokens * 4 + 64);
+    for (int r = 0; r < R; ++r) {
+      const __m512bh q = set_pair(queries + r * pairs + d);
+      sums[r][0] = _mm512_dpbf16_ps(sums[r][0], q, k0);
+      sums[r][1] = _mm512_dpbf16_ps(sums[r][1], q, k1);
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    _mm512_storeu_ps(scores + r * kBlockKeys, sums[r][0]);
+    _mm512_storeu_ps(scores + r * kBlockKeys + 16, sums[r][1]);
+  }
+}
+
+// outputs[r] += sum over the page's first `tokens` of weight * value, for R rows, V vectors of
+// dimensions.
+template <int R, int V>
+void add_page_values(const std::uint32_t* weights, const std::byte* values, std::int64_t width,
+                     std::int64_t tokens, float* outputs) {
+  __m512 sums[R][V];
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < V; ++v) sums[r][v] = _mm512_loadu_ps(outputs + r * width + v * 16);
+  const auto add_pair = [&](std::int64_t t, auto load) {
+    __m512bh x[V];
+    for (int v = 0; v < V; ++v) x[v] = load(values + (t * width + v * 16) * 4);
+    for (int r = 0; r < R; ++r) {
+      const __m512bh w = set_pair(weights + r * (kBlockKeys / 2) + t);
+      for (int v = 0; v < V; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], w, x[v]);
+    }
+  };
+  for (std::int64_t t = 0; t < tokens / 2; ++t) add_pair(t, load_pairs);
+  // The other half of the last pair may hold anything, NaN too.
+  if (tokens % 2 != 0)
+    add_pair(tokens / 2,
+             [](const std::byte* p) { return as_pairs(_mm512_maskz_loadu_epi16(0x55555555u, p)); });
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < V; ++v) _mm512_storeu_ps(outputs + r * width + v * 16, sums[r][v]);
+}
+
+template <int R>
+void add_values(const std::uint32_t* weights, const std::byte* values, std::int64_t width,
+                std::int64_t tokens, float* outputs) {
+  std::int64_t d = 0;
+  for (; d + kValueVectors * 16 <= width; d += kValueVectors * 16)
+    add_page_values<R, kValueVectors>(weights, values + d * 4, width, tokens, outputs + d);
+  for (; d + 32 <= width; d += 32)
+    add_page_values<R, 2>(weights, values + d * 4, width, tokens, outputs + d);
+  if (d < width) add_page_values<R, 1>(weights, values + d * 4, width, tokens, outputs + d);
+}
+
+// fn(std::integral_constant<int, R>, first row) for all rows, at most Most at a time.
+template <int Most, class Fn>
+HEARTH_INLINE void by_rows(std::int64_t rows, Fn fn) {
+  std::int64_t r = 0;
+  for (; r + Most <= rows; r += Most) fn(std::integral_constant<int, Most>(), r);
+  if constexpr (Most > 8) {
+    for (; r + 8 <= rows; r += 8) fn(std::integral_constant<int, 8>(), r);
+  }
+  if constexpr (Most > 4) {
+    for (; r + 4 <= rows; r += 4) fn(std::integral_constant<int, 4>(), r);
+  }
+  for (; r + 3 <= rows; r += 3) fn(std::integral_constant<int, 3>(), r);
+  for (; r < rows; ++r) fn(std::integral_constant<int, 1>(), r);
+}
+
+// Scores of one row and block become probabilities; [lo, hi) are the keys that it sees.
+HEARTH_INLINE void weigh(const AttentionTile& tile, const PairState& s, std::int64_t row,
+                         std::int64_t lo, std::int64_t hi) {
+  constexpr int kVectors = kBlockKeys / 16;
+  float* const scores = s.scores + row * kBlockKeys;
+  const bool all = lo <= 0 && hi >= kBlockKeys;
+  __m512 x[kVectors];
+  __mmask16 seen[kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    x[v] = _mm512_loadu_ps(scores + v * 16);
+    if (tile.softcap > 0.f)
+      x[v] = mul(tanh(mul({x[v]}, set1(1.f / tile.softcap))), set1(tile.softcap)).v;
+    seen[v] = 0xffff;
+    if (!all) {
+      const auto below = [&](std::int64_t end) {
+        const std::int64_t n = std::clamp<std::int64_t>(end - v * 16, 0, 16);
+        return static_cast<std::uint32_t>((1u << n) - 1);
+      };
+      seen[v] = static_cast<__mmask16>(below(hi) & ~below(lo));
+      x[v] = _mm512_mask_blend_ps(seen[v], _mm512_set1_ps(kNoKeyYet), x[v]);
+    }
+  }
+  __m512 largest = x[0];
+  for (int v = 1; v < kVectors; ++v) largest = _mm512_max_ps(largest, x[v]);
+  const float before = s.maxima[row];
+  const float now = std::max(before, _mm512_reduce_max_ps(largest));
+  constexpr float kLog2E = 1.44269504088896341f;
+  const __m512 shift = _mm512_set1_ps(-now * kLog2E);
+  __m512 total = _mm512_setzero_ps();
+  for (int v = 0; v < kVectors; ++v) {
+    x[v] = exp2_bf16(_mm512_fmadd_ps(x[v], _mm512_set1_ps(kLog2E), shift));
+    if (!all) x[v] = _mm512_maskz_mov_ps(seen[v], x[v]);
+    total = _mm512_add_ps(total, x[v]);
+  }
+  for (int v = 0; v < kVectors; v += 2)
+    _mm512_storeu_si512(s.weights + row * (kBlockKeys / 2) + v * 8,
+                        __builtin_bit_cast(__m512i, _mm512_cvtne2ps_pbh(x[v + 1], x[v])));
+  const float fade = before == now ? 1.f : std::exp(before - now);
+  s.maxima[row] = now;
+  s.sums[row] = s.sums[row] * fade + sum({total});
+  if (fade == 1.f) return;
+  const std::int64_t width = tile.layout.padded_dim();
+  float* const o = s.outputs + row * width;
+  for (std::int64_t d = 0; d < width; d += 16) store(o + d, mul(load(o + d), set1(fade)));
+}
+
+// Keys [begin, end) of one block, for all rows.
+void attend_block(const AttentionTile& tile, const PairState& s, std::int64_t block,
+                  std::int64_t begin, std::int64_t end) {
+  const std::int64_t rows = tile.tokens * tile.heads;
+  const std::int64_t pairs = tile.layout.head_dim / 2;
+  const std::int64_t width = tile.layout.padded_dim();
+  const std::int64_t first = block * kBlockKeys;
+  const auto head_of = [&](std::int64_t page) { return tile.pages[page] + tile.head_offset; };
+  // A page behind or before what is there stays as good as unseen.
+  const std::int64_t page_begin = begin / kPageTokens - block * kBlockPages;
+  const std::int64_t page_end = (end - 1) / kPageTokens + 1 - block * kBlockPages;
+  by_rows<kScoreRows>(rows, [&](auto n, std::int64_t row) {
+    for (std::int64_t p = page_begin; p < page_end; ++p)
+      score_page<n.value>(s.queries + row * pairs, pairs, head_of(block * kBlockPages + p),
+                          s.scores + row * kBlockKeys + p * kPageTokens);
+  });
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const std::int64_t position = tile.position + r / tile.heads;
+    const std::int64_t lo =
+        tile.window > 0 ? std::max<std::int64_t>(position - tile.window + 1, begin) : begin;
+    weigh(tile, s, r, lo - first, std::min(position + 1, end) - first);
+  }
+  by_rows<kValueRows>(rows, [&](auto n, std::int64_t row) {
+    for (std::int64_t p = page_begin; p < page_end; ++p) {
+      const std::int64_t page = block * kBlockPages + p;
+      add_values<n.value>(s.weights + row * (kBlockKeys / 2) + p * (kPageTokens / 2),
+                          head_of(page) + tile.layout.value_offset(), width,
+                          std::min(kPageTokens, end - page * kPageTokens), s.outputs + row * width);
+    }
+  });
+}
+
+void round_queries(const AttentionTile& tile, const PairState& s) {
+  const std::int64_t dim = tile.layout.head_dim;
+  auto* to = static_cast<std::uint16_t*>(static_cast<void*>(s.queries));
+  for (std::int64_t r = 0; r < tile.tokens * tile.heads; ++r, to += dim) {
+    const float* q = tile.queries + (r / tile.heads) * tile.query_stride + (r % tile.heads) * dim;
+    for (std::int64_t d = 0; d < dim; d += 16) {
+      const std::int64_t n = std::min<std::int64_t>(16, dim - d);
+      const __m256bh rounded = _mm512_cvtneps_pbh(load_part(q + d, n).v);
+      _mm256_mask_storeu_epi16(to + d, static_cast<__mmask16>((1u << n) - 1),
+                               __builtin_bit_cast(__m256i, rounded));
+    }
+  }
+}
+
+void attention_pairs(const AttentionTile& tile, std::int64_t span_begin, std::int64_t span_end,
+                     float* partials, float* scratch) {
+  const std::int64_t dim = tile.layout.head_dim;
+  const std::int64_t width = tile.layout.padded_dim();
+  const std::int64_t rows = tile.tokens * tile.heads;
+  const std::int64_t partial = partial_floats(dim);
+  const PairState s = lay_out_pairs(scratch, dim);
+  round_queries(tile, s);
+  const std::int64_t all_end = tile.position + tile.tokens;  // keys before this position exist
+  const std::int64_t all_begin =
+      tile.window > 0 ? std::max<std::int64_t>(tile.position - tile.window + 1, 0) : 0;
+  for (std::int64_t span = span_begin; span < span_end; ++span) {
+    std::fill_n(s.maxima, rows, kNoKeyYet);
+    std::fill_n(s.sums, rows, 0.f);
+    std::fill_n(s.outputs, rows * width, 0.f);
+    const std::int64_t begin = std::max(span * kSpanTokens, all_begin);
+    const std::int64_t end = std::min((span + 1) * kSpanTokens, all_end);
+    for (std::int64_t block = begin / kBlockKeys; block * kBlockKeys < end; ++block)
+      attend_block(tile, s, block, std::max(begin, block * kBlockKeys),
+                   std::min(end, (block + 1) * kBlockKeys));
+    for (std::int64_t r = 0; r < rows; ++r)
+      keep_partial(
+          s.maxima[r], s.sums[r], s.outputs + r * width, width,
+          partials ? partials + ((span - span_begin) * rows + r) * partial : s.merged + r * partial,
+          partials || span == span_begin);
+  }
+  if (partials) return;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    float* to = tile.out + (r / tile.heads) * tile.out_stride + (r % tile.heads) * dim;
+    finish_partial(s.merged + r * partial, dim, to);
+  }
+}
