@@ -115,6 +115,11 @@ struct Ops {
                    Store store, float* out);
   // out[i] = act(gate[i]) * up[i]
   void (*gate)(GateKind kind, const float* gate, const float* up, std::int64_t columns, float* out);
+  // One group of 32 columns of `rows` rows: y = act(x[r][0..31]) * x[r][32..63], rounded to 8 bits
+  // into group `group` of rows m, m + 1, ... of `out`. x has row stride 64. The same numbers as
+  // gate() and quantize_rows() give.
+  void (*gate_quantize)(GateKind kind, const float* x, std::int64_t rows, const QuantizedRows& out,
+                        std::int64_t m, std::int64_t group);
   // x (dims) rotated in halves: (x[i], x[i + dims/2]) by the angle with cosines/sines [i]; then
   // times `scale`. dims is even.
   void (*rope)(float* x, const float* cosines, const float* sines, std::int64_t dims, float scale);

@@ -261,8 +261,7 @@ class Attention : public PerIsa {
     const double low = *std::min_element(scores.begin(), scores.end());
     const double high = *std::max_element(scores.begin(), scores.end());
     const auto length = static_cast<double>(scores.size());
-    const double share = 2 * std::expm1(score_error) +
-                         (in_pairs ? 2 * 4e-6 + 0x1p-8 : 0.0) +
+    const double share = 2 * std::expm1(score_error) + (in_pairs ? 2 * 4e-6 + 0x1p-8 : 0.0) +
                          2 * (3 * kExpError + (length + length / 8 + 16 + high - low) * kUnit);
     double total = 0;
     for (double& s : scores) total += s = std::exp(s - high);

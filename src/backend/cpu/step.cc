@@ -52,6 +52,7 @@ CpuStep::CpuStep(const kernels::Ops& ops, const Batch& batch, CpuStepMemory& mem
 void CpuStep::add(const OpCost& cost, std::int64_t chunks, ThreadPool::ChunkFn fn) {
   steps_.push_back({chunks, std::move(fn)});
   costs_.push_back(cost);
+  linear_weight_ = nullptr;
 }
 
 // Rows in equal stretches, a few per thread.
@@ -63,13 +64,20 @@ void CpuStep::add_rows(const OpCost& cost, std::int64_t rows,
   });
 }
 
-char* CpuStep::fusion_flag() { return &fusion_flags_.emplace_back(0); }
+const float* CpuStep::floats(CpuBuffer& b) {
+  if (b.wanted) b.wanted->floats = true;
+  return b.values.data();
+}
+
+void CpuStep::made_by(CpuBuffer& b, Wanted* wanted) {
+  b.has_codes = false;
+  b.wanted = wanted;
+}
 
 void CpuStep::size_buffer(CpuBuffer& b, std::int64_t rows, std::int64_t columns) {
   b.columns = columns;
   b.values.ensure(rows * columns);
-  b.has_codes = false;
-  b.producer_quantizes = nullptr;
+  made_by(b, nullptr);
 }
 
 Tensor CpuStep::tensor(std::int64_t columns) {
@@ -88,8 +96,8 @@ void CpuStep::ensure_codes(CpuBuffer& b, std::int64_t rows) {
   b.quantized.scaled_sums = b.scaled_sums.ensure(rows * b.columns / kernels::kGroup);
   b.quantized.minus_sums = b.minus_sums.ensure(rows * b.columns / 16);
   b.has_codes = true;
-  if (b.producer_quantizes) {
-    *b.producer_quantizes = 1;
+  if (b.wanted) {
+    b.wanted->codes = true;
     return;
   }
   add_rows({"quantize"}, rows, [this, &b](std::int64_t begin, std::int64_t end) {
@@ -99,8 +107,7 @@ void CpuStep::ensure_codes(CpuBuffer& b, std::int64_t rows) {
 
 void CpuStep::embed(Tensor out, const Weight& embedding, float scale) {
   CpuBuffer& o = buffer(out);
-  o.has_codes = false;
-  o.producer_quantizes = nullptr;
+  made_by(o, nullptr);
   const TensorView* stored = &as_cpu(embedding).stored;
   add_rows({"embed"}, rows_, [this, &o, stored, scale](std::int64_t begin, std::int64_t end) {
     const std::int64_t bytes = *row_bytes(stored->dtype, o.columns);
@@ -118,27 +125,85 @@ void CpuStep::embed(Tensor out, const Weight& embedding, float scale) {
 void CpuStep::rms_norm(Tensor out, Tensor x, const Vector& weight, float eps, bool add_to) {
   CpuBuffer& o = buffer(out);
   CpuBuffer& in = buffer(x);
-  char* const flag = fusion_flag();
-  o.has_codes = false;
-  o.producer_quantizes = flag;
+  floats(in);
+  Wanted* const wanted = &wanted_.emplace_back();
+  made_by(o, wanted);
   add_rows({"norm"}, rows_,
-           [this, &o, &in, flag, eps, add_to, w = values_of(weight)](std::int64_t begin,
-                                                                     std::int64_t end) {
+           [this, &o, &in, wanted, eps, add_to, w = values_of(weight)](std::int64_t begin,
+                                                                       std::int64_t end) {
              for (std::int64_t r = begin; r < end; ++r)
                ops_.rms_norm(in.values.data() + r * in.columns, w, eps, in.columns,
                              add_to ? Store::kAdd : Store::kSet, o.values.data() + r * o.columns);
-             if (*flag) ops_.quantize_rows(o.values.data(), o.columns, begin, end, o.quantized);
+             if (wanted->codes)
+               ops_.quantize_rows(o.values.data(), o.columns, begin, end, o.quantized);
            });
+}
+
+// A gate right behind the product that makes its input, of one quantised form: both at once, block
+// by block. The product's rows never leave a core's first-level cache. In prefill that saves
+// 12 bytes to and from memory for each of the 2 n columns; the sums are the same, to the bit.
+bool CpuStep::fuse_gate(CpuBuffer& o, CpuBuffer& in, kernels::GateKind kind) {
+  if (linear_weight_ == nullptr || linear_out_ != &in) return false;
+  const CpuWeight& weight = *linear_weight_;
+  CpuBuffer& x = *linear_in_;
+  const std::int64_t n = o.columns;
+  if (weight.segments.size() != 1 || n % kernels::kGroup != 0) return false;
+  const kernels::PackedMatrix& matrix = weight.segments[0].matrix;
+  if (!kernels::is_quantized(matrix.form)) return false;
+  const OpCost cost = {"linear, gate", costs_.back().rows, costs_.back().columns,
+                       costs_.back().operations, costs_.back().bytes};
+  steps_.pop_back();
+  costs_.pop_back();
+  Wanted* const wanted = &wanted_.emplace_back();
+  made_by(o, wanted);
+  const std::int64_t block = token_block(weight.columns);
+  const std::int64_t blocks = (rows_ + block - 1) / block;
+  const std::int64_t groups = n / kernels::kGroup;
+  const std::int64_t pieces = std::min(groups, threads_ == 1 ? 1 : std::int64_t{4} * threads_);
+  for (auto& scratch : memory_.thread_scratch) scratch.ensure(block * 2 * kernels::kGroup);
+  add(cost, pieces * blocks,
+      [this, &o, &x, &matrix, bias = weight.bias, wanted, kind, n, block, groups, pieces](
+          std::int64_t chunk, int thread) {
+        constexpr std::int64_t kPanels = kernels::kGroup / kernels::kPanelRows;
+        constexpr std::int64_t kLd = 2 * kernels::kGroup;
+        float* const both = memory_.thread_scratch[static_cast<std::size_t>(thread)].data();
+        const std::int64_t begin = chunk / pieces * block;
+        const std::int64_t end = std::min(rows_, begin + block);
+        const std::int64_t piece = chunk % pieces;
+        const std::int64_t panel_size = kernels::panel_bytes(matrix.form, matrix.columns);
+        for (std::int64_t g = groups * piece / pieces; g < groups * (piece + 1) / pieces; ++g) {
+          for (std::int64_t half = 0; half < 2; ++half) {  // the gate's columns, then the others
+            const std::int64_t row = half * n + g * kernels::kGroup;
+            kernels::PackedMatrix part = matrix;
+            part.rows = kernels::kGroup;
+            part.data += row / kernels::kPanelRows * panel_size;
+            kernels::QuantizedRows rows = x.quantized;
+            rows.codes += begin * rows.columns;
+            rows.scales += begin * rows.columns / kernels::kGroup;
+            rows.scaled_sums += begin * rows.columns / kernels::kGroup;
+            rows.minus_sums += begin * rows.columns / 16;
+            ops_.matmul_q(part, rows, bias ? bias + row : nullptr, Store::kSet, 0, kPanels, 0,
+                          end - begin, both + half * kernels::kGroup, kLd);
+          }
+          if (wanted->codes) ops_.gate_quantize(kind, both, end - begin, o.quantized, begin, g);
+          if (wanted->floats)
+            for (std::int64_t r = 0; r < end - begin; ++r)
+              ops_.gate(kind, both + r * kLd, both + r * kLd + kernels::kGroup, kernels::kGroup,
+                        o.values.data() + (begin + r) * n + g * kernels::kGroup);
+        }
+      });
+  return true;
 }
 
 void CpuStep::gated(Tensor out, Tensor x, Activation activation) {
   CpuBuffer& o = buffer(out);
   CpuBuffer& in = buffer(x);
-  char* const flag = fusion_flag();
-  o.has_codes = false;
-  o.producer_quantizes = flag;
   const auto kind =
       activation == Activation::kSilu ? kernels::GateKind::kSilu : kernels::GateKind::kGeluTanh;
+  if (fuse_gate(o, in, kind)) return;
+  floats(in);
+  Wanted* const wanted = &wanted_.emplace_back();
+  made_by(o, wanted);
   // With one row the columns are shared out, in whole groups of 32 for the codes.
   const std::int64_t n = o.columns;
   const std::int64_t cut = rows_ >= threads_ * 2 || n % kernels::kGroup != 0
@@ -146,19 +211,20 @@ void CpuStep::gated(Tensor out, Tensor x, Activation activation) {
                                : std::max<std::int64_t>(256, n / (threads_ * 2) / 32 * 32);
   const std::int64_t pieces = (n + cut - 1) / cut;
   add({"gate"}, rows_ * pieces,
-      [this, &o, &in, flag, kind, n, cut, pieces](std::int64_t chunk, int) {
+      [this, &o, &in, wanted, kind, n, cut, pieces](std::int64_t chunk, int) {
         const std::int64_t r = chunk / pieces;
         const std::int64_t c = chunk % pieces * cut;
         const std::int64_t width = std::min(cut, n - c);
         const float* row = in.values.data() + r * in.columns;
         ops_.gate(kind, row + c, row + n + c, width, o.values.data() + r * n + c);
-        if (!*flag) return;
+        if (!wanted->codes) return;
         if (pieces == 1) return ops_.quantize_rows(o.values.data(), n, r, r + 1, o.quantized);
         // A piece of a row is a row of its own, further along in the same arrays.
         const std::int64_t at = r * n + c;
-        const kernels::QuantizedRows piece = {
-            o.quantized.codes + at, o.quantized.scales + at / kernels::kGroup,
-            o.quantized.scaled_sums + at / kernels::kGroup, o.quantized.minus_sums + at / 16, width};
+        const kernels::QuantizedRows piece = {o.quantized.codes + at,
+                                              o.quantized.scales + at / kernels::kGroup,
+                                              o.quantized.scaled_sums + at / kernels::kGroup,
+                                              o.quantized.minus_sums + at / 16, width};
         ops_.quantize_rows(o.values.data() + at, width, 0, 1, piece);
       });
 }
@@ -166,6 +232,7 @@ void CpuStep::gated(Tensor out, Tensor x, Activation activation) {
 void CpuStep::multiply(const char* name, CpuBuffer& x, std::int64_t rows, const CpuWeight& weight,
                        float* out, std::int64_t ld, bool add_to) {
   if (weight.any_quantized) ensure_codes(x, rows);
+  if (weight.any_float) floats(x);
   const std::int64_t block = token_block(weight.columns);
   const auto ranges = static_cast<std::int64_t>(weight.ranges.size());
   const std::int64_t blocks = (rows + block - 1) / block;
@@ -193,26 +260,30 @@ void CpuStep::linear(Tensor out, Tensor x, const Weight& weight, bool add_to) {
   CpuBuffer& o = buffer(out);
   HEARTH_CHECK(x.columns == weight.columns && out.columns == weight.rows);
   multiply("linear", buffer(x), rows_, as_cpu(weight), o.values.data(), o.columns, add_to);
-  o.has_codes = false;
-  o.producer_quantizes = nullptr;
+  made_by(o, nullptr);
+  if (add_to) return;
+  linear_weight_ = &as_cpu(weight);
+  linear_in_ = &buffer(x);
+  linear_out_ = &o;
 }
 
 void CpuStep::head(Tensor x, const Vector& norm, float eps, const Weight& weight, float softcap) {
   const auto wanted = static_cast<std::int64_t>(batch_.logit_rows.size());
   if (wanted == 0) return;
   CpuBuffer& in = buffer(x);
+  floats(in);
   CpuBuffer& normed = memory_.head_input;
   size_buffer(normed, wanted, in.columns);
-  char* const flag = fusion_flag();
-  normed.producer_quantizes = flag;
+  Wanted* const codes = &wanted_.emplace_back();
+  made_by(normed, codes);
   add_rows(
       {"norm"}, wanted,
-      [this, &in, &normed, flag, eps, w = values_of(norm)](std::int64_t begin, std::int64_t end) {
+      [this, &in, &normed, codes, eps, w = values_of(norm)](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i)
           ops_.rms_norm(
               in.values.data() + batch_.logit_rows[static_cast<std::size_t>(i)] * in.columns, w,
               eps, in.columns, Store::kSet, normed.values.data() + i * in.columns);
-        if (*flag)
+        if (codes->codes)
           ops_.quantize_rows(normed.values.data(), in.columns, begin, end, normed.quantized);
       });
   vocabulary_ = weight.rows;

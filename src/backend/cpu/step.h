@@ -14,6 +14,12 @@
 
 namespace hearth::backend {
 
+// What later operations ask of the one that makes a buffer's values.
+struct Wanted {
+  bool codes = false;
+  bool floats = false;  // only looked at by operations that can do without
+};
+
 // Activations of a step: float32, and 8-bit codes of the same once a quantised layer wants them.
 struct CpuBuffer {
   std::int64_t columns = 0;
@@ -23,8 +29,8 @@ struct CpuBuffer {
   Scratch<std::int32_t> minus_sums;
   kernels::QuantizedRows quantized;
   // While recording:
-  bool has_codes = false;              // the codes belong to the newest values
-  char* producer_quantizes = nullptr;  // set it, and the op that makes the values makes codes too
+  bool has_codes = false;    // the codes belong to the newest values
+  Wanted* wanted = nullptr;  // of the op that makes the values, if it can make codes too
 };
 
 // Buffers and scratch that live as long as the backend, so that steps allocate nothing in the long
@@ -42,8 +48,8 @@ struct CpuStepMemory {
 struct OpCost {
   const char* name = "";
   std::int64_t rows = 0, columns = 0;  // of the weight, if there is one
-  double operations = 0;  // of its multiplications, 2 a multiply-add
-  double bytes = 0;       // of weights, or of keys and values
+  double operations = 0;               // of its multiplications, 2 a multiply-add
+  double bytes = 0;                    // of weights, or of keys and values
 };
 
 class CpuStep final : public Step {
@@ -77,7 +83,9 @@ class CpuStep final : public Step {
   void add(const OpCost& cost, std::int64_t chunks, ThreadPool::ChunkFn fn);
   void add_rows(const OpCost& cost, std::int64_t rows,
                 std::function<void(std::int64_t begin, std::int64_t end)> fn);
-  char* fusion_flag();
+  const float* floats(CpuBuffer& buffer);  // for an operation that reads them
+  void made_by(CpuBuffer& buffer, Wanted* wanted);
+  bool fuse_gate(CpuBuffer& out, CpuBuffer& in, kernels::GateKind kind);
   void multiply(const char* name, CpuBuffer& x, std::int64_t rows, const CpuWeight& weight,
                 float* out, std::int64_t ld, bool add_to);
   void ensure_rope(std::size_t table);
@@ -92,7 +100,11 @@ class CpuStep final : public Step {
   const std::int64_t rows_;
   std::size_t next_buffer_ = 0;
   std::int64_t vocabulary_ = 0;
-  std::deque<char> fusion_flags_;
+  std::deque<Wanted> wanted_;
+  // The matrix product that is the newest step, if all of it went into `linear_out_`.
+  const CpuWeight* linear_weight_ = nullptr;
+  CpuBuffer* linear_in_ = nullptr;
+  CpuBuffer* linear_out_ = nullptr;
   std::vector<bool> rope_made_;
   std::vector<std::int32_t> positions_;     // (rows)
   std::vector<std::int32_t> row_sequence_;  // (rows): index into batch_.sequences

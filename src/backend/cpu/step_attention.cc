@@ -176,8 +176,8 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec) 
 void CpuStep::attention(Tensor out, Tensor qkv, const AttentionSpec& spec) {
   HEARTH_CHECK(qkv.columns == (spec.heads + 2 * spec.kv_heads) * spec.head_dim);
   CpuBuffer& o = buffer(out);
-  o.has_codes = false;
-  o.producer_quantizes = nullptr;
+  made_by(o, nullptr);
+  floats(buffer(qkv));
   rotate_and_store(buffer(qkv), spec);
   attend(o, buffer(qkv), spec);
 }

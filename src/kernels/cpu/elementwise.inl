@@ -77,6 +77,26 @@ void gate(GateKind kind, const float* gates, const float* up, std::int64_t colum
   gate_kind<GateKind::kGeluTanh>(gates, up, columns, out);
 }
 
+template <GateKind Kind>
+void gate_quantize_kind(const float* x, std::int64_t rows, const QuantizedRows& out, std::int64_t m,
+                        std::int64_t group) {
+  const std::int64_t groups = out.columns / kGroup;
+  for (std::int64_t r = 0; r < rows; r += kQuantizeGroups) {
+    alignas(64) float y[kQuantizeGroups * kGroup];
+    const auto count = static_cast<int>(std::min<std::int64_t>(kQuantizeGroups, rows - r));
+    for (int i = 0; i < count; ++i, x += 2 * kGroup) {
+      store(y + i * kGroup, mul(activate<Kind>(load(x)), load(x + 32)));
+      store(y + i * kGroup + 16, mul(activate<Kind>(load(x + 16)), load(x + 48)));
+    }
+    quantize_groups(y, count, out, (m + r) * groups + group, groups);
+  }
+}
+void gate_quantize(GateKind kind, const float* x, std::int64_t rows, const QuantizedRows& out,
+                   std::int64_t m, std::int64_t group) {
+  if (kind == GateKind::kSilu) return gate_quantize_kind<GateKind::kSilu>(x, rows, out, m, group);
+  gate_quantize_kind<GateKind::kGeluTanh>(x, rows, out, m, group);
+}
+
 void rope(float* x, const float* cosines, const float* sines, std::int64_t dims, float scale) {
   const std::int64_t half = dims / 2;
   const Vf s = set1(scale);

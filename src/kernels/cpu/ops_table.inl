@@ -1,3 +1,3 @@
-const Ops kOps = {HEARTH_ISA, quantize_rows, matmul_q,       matmul_f,  rms_norm,
-                  gate,       rope,          store_kv_token, attention, attention_merge,
-                  argmax,     logsumexp,     int8_peak_loop, read_loop};
+const Ops kOps = {HEARTH_ISA,    quantize_rows,  matmul_q,       matmul_f,  rms_norm,        gate,
+                  gate_quantize, rope,           store_kv_token, attention, attention_merge, argmax,
+                  logsumexp,     int8_peak_loop, read_loop};

@@ -148,6 +148,33 @@ HEARTH_INLINE void store_i8(void* p, Vi a) {
       _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   _mm_storeu_si128(static_cast<__m128i*>(p), bytes);
 }
+HEARTH_INLINE Vi as_int(Vf a) { return {_mm256_castps_si256(a.l), _mm256_castps_si256(a.h)}; }
+HEARTH_INLINE Vi max_i(Vi a, Vi b) {
+  return {_mm256_max_epi32(a.l, b.l), _mm256_max_epi32(a.h, b.h)};
+}
+HEARTH_INLINE std::int32_t max_lane_i(Vi a) {
+  const __m256i h = _mm256_max_epi32(a.l, a.h);
+  __m128i q = _mm_max_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
+  q = _mm_max_epi32(q, _mm_shuffle_epi32(q, 0x4e));
+  q = _mm_max_epi32(q, _mm_shuffle_epi32(q, 0xb1));
+  return _mm_cvtsi128_si32(q);
+}
+// 32 codes, and the sums of each 16: the bytes, made unsigned, are added up by vpsadbw.
+HEARTH_INLINE void store_codes(std::int8_t* p, Vi a, Vi b, std::int32_t& sum_a,
+                               std::int32_t& sum_b) {
+  // Packing works within 128-bit lanes: the quarters come out as 0 4 1 5 | 2 6 3 7 of 4 codes each.
+  const __m256i words_a = _mm256_packs_epi32(a.l, a.h);
+  const __m256i words_b = _mm256_packs_epi32(b.l, b.h);
+  const __m256i mixed = _mm256_packs_epi16(words_a, words_b);
+  const __m256i codes =
+      _mm256_permutevar8x32_epi32(mixed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  _mm256_storeu_si256(static_cast<__m256i*>(static_cast<void*>(p)), codes);
+  const __m256i eights = _mm256_sad_epu8(
+      _mm256_xor_si256(codes, _mm256_set1_epi8(static_cast<char>(0x80))), _mm256_setzero_si256());
+  const __m256i sums = _mm256_add_epi32(eights, _mm256_shuffle_epi32(eights, 0x4e));
+  sum_a = _mm_cvtsi128_si32(_mm256_castsi256_si128(sums)) - 16 * 128;
+  sum_b = _mm_cvtsi128_si32(_mm256_extracti128_si256(sums, 1)) - 16 * 128;
+}
 HEARTH_INLINE std::int32_t sum_i(Vi a) {
   const __m256i h = _mm256_add_epi32(a.l, a.h);
   __m128i q = _mm_add_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));

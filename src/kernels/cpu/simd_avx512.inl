@@ -95,6 +95,20 @@ HEARTH_INLINE void store_f16(void* p, Vf a) {
 HEARTH_INLINE void store_i8(void* p, Vi a) {
   _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(a.v));
 }
+HEARTH_INLINE Vi as_int(Vf a) { return {_mm512_castps_si512(a.v)}; }
+HEARTH_INLINE Vi max_i(Vi a, Vi b) { return {_mm512_max_epi32(a.v, b.v)}; }
+HEARTH_INLINE std::int32_t max_lane_i(Vi a) { return _mm512_reduce_max_epi32(a.v); }
+// 32 codes, and the sums of each 16: the bytes, made unsigned, are added up by vpsadbw.
+HEARTH_INLINE void store_codes(std::int8_t* p, Vi a, Vi b, std::int32_t& sum_a,
+                               std::int32_t& sum_b) {
+  const __m256i codes = _mm256_set_m128i(_mm512_cvtsepi32_epi8(b.v), _mm512_cvtsepi32_epi8(a.v));
+  _mm256_storeu_si256(static_cast<__m256i*>(static_cast<void*>(p)), codes);
+  const __m256i eights = _mm256_sad_epu8(
+      _mm256_xor_si256(codes, _mm256_set1_epi8(static_cast<char>(0x80))), _mm256_setzero_si256());
+  const __m256i sums = _mm256_add_epi32(eights, _mm256_shuffle_epi32(eights, 0x4e));
+  sum_a = _mm_cvtsi128_si32(_mm256_castsi256_si128(sums)) - 16 * 128;
+  sum_b = _mm_cvtsi128_si32(_mm256_extracti128_si256(sums, 1)) - 16 * 128;
+}
 HEARTH_INLINE std::int32_t sum_i(Vi a) { return _mm512_reduce_add_epi32(a.v); }
 
 // Code bytes.

@@ -107,6 +107,18 @@ void gate(GateKind kind, const float* gates, const float* up, std::int64_t colum
   }
 }
 
+void gate_quantize(GateKind kind, const float* x, std::int64_t rows, const QuantizedRows& out,
+                   std::int64_t m, std::int64_t group) {
+  for (std::int64_t r = 0; r < rows; ++r, x += 2 * kGroup) {
+    float y[kGroup];
+    gate(kind, x, x + kGroup, kGroup, y);
+    const std::int64_t at = (m + r) * (out.columns / kGroup) + group;
+    quantize_rows(y, kGroup, 0, 1,
+                  {out.codes + at * kGroup, out.scales + at, out.scaled_sums + at,
+                   out.minus_sums + at * 2, kGroup});
+  }
+}
+
 void rope(float* x, const float* cosines, const float* sines, std::int64_t dims, float scale) {
   const std::int64_t half = dims / 2;
   for (std::int64_t i = 0; i < half; ++i) {
@@ -305,9 +317,9 @@ void read_loop(const std::byte* p, std::int64_t n, std::int32_t* sink) {
   *sink = static_cast<std::int32_t>(total);
 }
 
-const Ops kOps = {Isa::kScalar, quantize_rows, matmul_q,       matmul_f,  rms_norm,
-                  gate,         rope,          kv_store,       attention, attention_merge,
-                  argmax,       logsumexp,     int8_peak_loop, read_loop};
+const Ops kOps = {Isa::kScalar,  quantize_rows,  matmul_q, matmul_f,  rms_norm,        gate,
+                  gate_quantize, rope,           kv_store, attention, attention_merge, argmax,
+                  logsumexp,     int8_peak_loop, read_loop};
 
 }  // namespace
 
