@@ -129,7 +129,7 @@ class Step {
   // out (rows, heads * head_dim) from qkv (rows, (heads + 2 kv_heads) * head_dim): norms, rotation,
   // storing of keys and values, softmax attention. qkv is used up.
   virtual void attention(Tensor out, Tensor qkv, const AttentionSpec& spec) = 0;
-  // out (rows, n) = act(x[:, :n]) * x[:, n:]
+  // out (rows, n) = act(x[:, :n]) * x[:, n:]. x is used up.
   virtual void gated(Tensor out, Tensor x, Activation activation) = 0;
   // The batch's logit rows of x -> norm -> W^T: (logit_rows, vocabulary), read by
   // Backend::logits().

@@ -174,5 +174,29 @@ TEST_P(Pool, ComesAndGoes) {
   EXPECT_EQ(calls, 66 * 4);
 }
 
+TEST(ThreadPool, TellsHowLongStepsTook) {
+  ThreadPool pool(2);
+  const auto sleep = [](int milliseconds) {
+    return [milliseconds](std::int64_t, int) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    };
+  };
+  std::vector<ThreadPool::Step> steps;
+  steps.push_back({1, sleep(20)});
+  steps.push_back({4, sleep(5)});
+  steps.push_back({0, sleep(5)});
+  const auto times = pool.run_timed(std::move(steps));
+  ASSERT_EQ(times.size(), 3u);
+  EXPECT_GE(times[0].wall_ns, 20'000'000);
+  EXPECT_GE(times[0].busy_ns, 20'000'000);
+  EXPECT_GE(times[1].wall_ns, 10'000'000);  // two threads, two chunks each
+  EXPECT_GE(times[1].busy_ns, 20'000'000);
+  EXPECT_LT(times[2].busy_ns, 5'000'000);
+  // What is not measured runs as before.
+  std::atomic<int> chunks{0};
+  pool.parallel_for(10, [&](std::int64_t, int) { ++chunks; });
+  EXPECT_EQ(chunks, 10);
+}
+
 }  // namespace
 }  // namespace hearth

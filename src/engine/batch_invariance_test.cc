@@ -42,7 +42,7 @@ class Invariance : public testing::TestWithParam<std::tuple<const char*, Precisi
 };
 std::string name_of(
     const testing::TestParamInfo<std::tuple<const char*, Precision, KvCacheType>>& p) {
-  constexpr const char* kTypes[] = {"f16", "bf16", "int8"};
+  constexpr const char* kTypes[] = {"auto", "f16", "bf16", "int8"};
   return std::string(std::get<0>(p.param)) +
          (std::get<1>(p.param) == Precision::kF32 ? "_f32_" : "_default_") +
          kTypes[static_cast<int>(std::get<2>(p.param))];

@@ -98,7 +98,8 @@ class CpuBackend final : public Backend {
     vocabulary_ = step.vocabulary();
   }
   std::span<const float> logits(std::size_t row) const override {
-    return {memory_.logits.data() + static_cast<std::int64_t>(row) * vocabulary_,
+    return {memory_.logits.data() +
+                static_cast<std::int64_t>(row) * CpuStep::logits_stride(vocabulary_),
             static_cast<std::size_t>(vocabulary_)};
   }
   std::span<const float> hidden(std::size_t row) const override {

@@ -287,15 +287,20 @@ void CpuStep::head(Tensor x, const Vector& norm, float eps, const Weight& weight
           ops_.quantize_rows(normed.values.data(), in.columns, begin, end, normed.quantized);
       });
   vocabulary_ = weight.rows;
-  float* const logits = memory_.logits.ensure(wanted * weight.rows);
-  multiply("head", normed, wanted, as_cpu(weight), logits, weight.rows, false);
+  const std::int64_t stride = logits_stride(weight.rows);
+  float* const logits = memory_.logits.ensure(wanted * stride);
+  multiply("head", normed, wanted, as_cpu(weight), logits, stride, false);
   if (softcap > 0.f) {
     constexpr std::int64_t kPiece = 8192;
-    const std::int64_t n = wanted * weight.rows;
-    add({"softcap"}, (n + kPiece - 1) / kPiece, [logits, n, softcap](std::int64_t chunk, int) {
-      for (std::int64_t i = chunk * kPiece; i < std::min(n, (chunk + 1) * kPiece); ++i)
-        logits[i] = softcap * std::tanh(logits[i] / softcap);
-    });
+    const std::int64_t n = weight.rows;
+    const std::int64_t pieces = (n + kPiece - 1) / kPiece;
+    add({"softcap"}, wanted * pieces,
+        [logits, n, stride, pieces, softcap](std::int64_t chunk, int) {
+          float* const row = logits + chunk / pieces * stride;
+          const std::int64_t begin = chunk % pieces * kPiece;
+          for (std::int64_t i = begin; i < std::min(n, begin + kPiece); ++i)
+            row[i] = softcap * std::tanh(row[i] / softcap);
+        });
   }
 }
 

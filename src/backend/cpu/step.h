@@ -70,6 +70,11 @@ class CpuStep final : public Step {
   std::int64_t vocabulary() const {
     return vocabulary_;
   }  // columns of the logits; 0 without head()
+  // Floats from one row of logits to the next: never a multiple of 4096 bytes, as rows that far
+  // apart share the few places of one cache set.
+  static std::int64_t logits_stride(std::int64_t vocabulary) {
+    return (vocabulary + 15) / 16 * 16 + 16;
+  }
 
  private:
   struct Tile {  // queries of one sequence, without the KV head

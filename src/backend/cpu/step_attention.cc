@@ -47,32 +47,38 @@ void CpuStep::rotate_and_store(CpuBuffer& qkv, const AttentionSpec& spec) {
   const float* const sines = memory_.sines[spec.rope].data();
   const float* const q_norm = values_or_null(spec.q_norm);
   const float* const k_norm = values_or_null(spec.k_norm);
-  add({"rope, store"}, rows_ * spec.kv_heads,
-      [this, &qkv, spec, layout, cosines, sines, q_norm, k_norm](std::int64_t chunk, int) {
-        const std::int64_t r = chunk / spec.kv_heads;
-        const std::int64_t kv_head = chunk % spec.kv_heads;
+  // A few pieces a thread, each of neighbouring rows and heads.
+  const std::int64_t items = rows_ * spec.kv_heads;
+  const std::int64_t size = std::max<std::int64_t>(1, items / (threads_ * 4));
+  add({"rope, store"}, (items + size - 1) / size,
+      [this, &qkv, spec, layout, cosines, sines, q_norm, k_norm, items, size](std::int64_t chunk,
+                                                                              int) {
         const std::int64_t dim = spec.head_dim;
         const std::int64_t shared = spec.heads / spec.kv_heads;
-        const std::int64_t half = dim / 2;
-        float* const row = qkv.values.data() + r * qkv.columns;
-        const auto prepare = [&](float* x, const float* norm, float scale) {
-          if (norm) ops_.rms_norm(x, norm, spec.norm_eps, dim, kernels::Store::kSet, x);
-          ops_.rope(x, cosines + r * half, sines + r * half, dim, scale);
-        };
-        for (std::int64_t h = kv_head * shared; h < (kv_head + 1) * shared; ++h)
-          prepare(row + h * dim, q_norm, spec.scale);
-        float* const key = row + (spec.heads + kv_head) * dim;
-        const float* const value = row + (spec.heads + spec.kv_heads + kv_head) * dim;
-        prepare(key, k_norm, 1.f);
-        const std::int64_t position = positions_[static_cast<std::size_t>(r)];
-        const auto sequence = static_cast<std::size_t>(row_sequence_[static_cast<std::size_t>(r)]);
-        const std::int32_t page =
-            batch_.sequences[sequence]
-                .page_tables[spec.kv_group][static_cast<std::size_t>(position / kPageTokens)];
         auto& group = static_cast<CpuKvCache&>(*batch_.cache).group(spec.kv_group);
-        std::byte* const head = group.page(page) + spec.layer_in_group * layout.layer_bytes() +
-                                kv_head * layout.head_bytes();
-        ops_.kv_store(layout, key, value, head, position % kPageTokens);
+        for (std::int64_t i = chunk * size; i < std::min(items, (chunk + 1) * size); ++i) {
+          const std::int64_t r = i / spec.kv_heads;
+          const std::int64_t kv_head = i % spec.kv_heads;
+          float* const row = qkv.values.data() + r * qkv.columns;
+          const auto prepare = [&](float* x, const float* norm, float scale) {
+            if (norm) ops_.rms_norm(x, norm, spec.norm_eps, dim, kernels::Store::kSet, x);
+            ops_.rope(x, cosines + r * dim / 2, sines + r * dim / 2, dim, scale);
+          };
+          for (std::int64_t h = kv_head * shared; h < (kv_head + 1) * shared; ++h)
+            prepare(row + h * dim, q_norm, spec.scale);
+          float* const key = row + (spec.heads + kv_head) * dim;
+          const float* const value = row + (spec.heads + spec.kv_heads + kv_head) * dim;
+          prepare(key, k_norm, 1.f);
+          const std::int64_t position = positions_[static_cast<std::size_t>(r)];
+          const auto sequence =
+              static_cast<std::size_t>(row_sequence_[static_cast<std::size_t>(r)]);
+          const std::int32_t page =
+              batch_.sequences[sequence]
+                  .page_tables[spec.kv_group][static_cast<std::size_t>(position / kPageTokens)];
+          std::byte* const head = group.page(page) + spec.layer_in_group * layout.layer_bytes() +
+                                  kv_head * layout.head_bytes();
+          ops_.kv_store(layout, key, value, head, position % kPageTokens);
+        }
       });
 }
 

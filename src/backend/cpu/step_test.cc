@@ -126,6 +126,43 @@ TEST_P(StepOps, Gated) {
   }
 }
 
+// A gate right behind the product that makes its input is computed with it, and is the same.
+TEST_P(StepOps, AGateOfAProduct) {
+  for (const DType type : {DType::kQ4_0, DType::kQ4_1, DType::kQ6_K, DType::kQ8_0, DType::kF16}) {
+    for (const auto& [rows, n] : std::vector<std::pair<std::int64_t, std::int64_t>>{
+             {1, 32}, {1, 416}, {7, 96}, {130, 64}, {3, 48}}) {
+      const std::int64_t columns = 256;
+      const Stored matrix = Stored::matrix(type, 2 * n, columns, random);
+      const Stored bias = Stored::vector(random.normal(2 * n));
+      const WeightPart part = {&matrix.view(), &bias.view(), 0};
+      const Floats x = random.normal(rows * columns);
+      const Floats fused = on_any_threads([&](Rig& rig) {
+        const WeightRef w = rig.weight({&part, 1});
+        return rig.apply(x, columns, [&](Step& step, Tensor in) {
+          const Tensor both = step.tensor(2 * n);
+          const Tensor out = step.tensor(n);
+          step.linear(both, in, *w);
+          step.gated(out, both, Activation::kSilu);
+          return out;
+        });
+      });
+      Rig one = rig(2);
+      const WeightRef w = one.weight({&part, 1});
+      const Floats product = one.apply(x, columns, [&](Step& step, Tensor in) {
+        const Tensor both = step.tensor(2 * n);
+        step.linear(both, in, *w);
+        return both;
+      });
+      const Floats want = one.apply(product, 2 * n, [&](Step& step, Tensor both) {
+        const Tensor out = step.tensor(n);
+        step.gated(out, both, Activation::kSilu);
+        return out;
+      });
+      EXPECT_TRUE(same_bits(fused, want)) << info(type).name << " " << rows << " x " << n;
+    }
+  }
+}
+
 // Only the rows asked for, in order; the norm, the product (in 8 bits for quantised kinds), the
 // cap.
 TEST_P(StepOps, Head) {
