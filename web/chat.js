@@ -69,13 +69,14 @@ export class Chat {
     this.view.listed();
   }
 
-  // Returns what brings it back.
-  remove(id) {
+  // What is no longer shown is really gone. Returns what brings it back; null: already going.
+  async remove(id) {
     const conversation = this.find(id);
-    this.#runs.get(id)?.stop();
-    this.conversations = this.conversations.filter((one) => one !== conversation);
+    if (conversation.removed) return null;
     conversation.removed = true;
-    this.store.remove(id).catch(storageFailed);
+    this.#runs.get(id)?.stop();
+    await this.store.remove(id).catch(storageFailed);
+    this.conversations = this.conversations.filter((one) => one !== conversation);
     if (this.current === conversation) this.startNew();
     else this.view.listed();
     return () => {
@@ -86,11 +87,11 @@ export class Chat {
     };
   }
 
-  removeAll() {
+  async removeAll() {
     for (const run of this.#runs.values()) run.stop();
     for (const conversation of this.conversations) conversation.removed = true;
-    this.conversations = [];
-    this.store.clear().catch(storageFailed);
+    await this.store.clear().catch(storageFailed);
+    this.conversations = this.conversations.filter((one) => !one.removed);
     this.startNew();
   }
 

@@ -39,9 +39,10 @@ const sidebar = new Sidebar({
   },
   rename: (id, title) => chat.rename(id, title),
   save: (id) => download(id),
-  remove: (id) => {
+  remove: async (id) => {
     const title = chat.find(id).title;
-    const undo = chat.remove(id);
+    const undo = await chat.remove(id);
+    if (undo === null) return;
     byId("new-chat").focus();
     toast(t("removed", { title }), t("undo"), undo);
   },
@@ -125,7 +126,7 @@ const openSettings = settingsDialog({
   keyChanged: () => models.load(),
   deleteAll: async () => {
     const count = chat.conversations.length;
-    if (await confirmed(t("delete_all_sure", { count }), t("remove"))) chat.removeAll();
+    if (await confirmed(t("delete_all_sure", { count }), t("remove"))) await chat.removeAll();
   },
 });
 

@@ -11,6 +11,13 @@ function settled(request) {
   });
 }
 
+function complete({ transaction }) {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
+  });
+}
+
 export class Store {
   // `persistent` is false where the browser keeps nothing; everything else works all the same.
   static async open() {
@@ -35,16 +42,18 @@ export class Store {
     return rows.sort((a, b) => b.updated_ms - a.updated_ms);
   }
 
+  // These three end once the change outlives the page: a request that has succeeded is undone when
+  // the page goes before its transaction is complete.
   async put(conversation) {
-    if (this.persistent) await settled(this.#table("readwrite").put(conversation));
+    if (this.persistent) await complete(this.#table("readwrite").put(conversation));
   }
 
   async remove(id) {
-    if (this.persistent) await settled(this.#table("readwrite").delete(id));
+    if (this.persistent) await complete(this.#table("readwrite").delete(id));
   }
 
   async clear() {
-    if (this.persistent) await settled(this.#table("readwrite").clear());
+    if (this.persistent) await complete(this.#table("readwrite").clear());
   }
 
   #table(mode) {

@@ -60,6 +60,7 @@ def test_delete_and_undo(page):
     expect(questions(page)).to_have_text("a question")
     page.locator("#list li").hover()
     page.get_by_role("button", name="Delete: a question").click()
+    expect(names(page)).to_have_count(0)  # from then on it is gone for good
     page.reload()
     expect(page.locator("#list")).to_contain_text("No conversations yet")
 
@@ -70,6 +71,7 @@ def test_delete_while_it_is_answering(page, server):
     page.locator("#list li").hover()
     page.get_by_role("button", name="Delete: wait").click()
     assert server.stopped.wait(5)
+    expect(names(page)).to_have_count(0)
     page.reload()
     expect(page.locator("#list")).to_contain_text("No conversations yet")
 
