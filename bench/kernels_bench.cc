@@ -19,7 +19,7 @@ struct Free {
 void matmul(benchmark::State& state, Isa isa, DType type) {
   const std::int64_t m = state.range(0), rows = state.range(1), columns = state.range(2);
   const Ops& ops = ops_for(isa);
-  PackedMatrix w = {form_of(type), rows, columns, nullptr};
+  PackedMatrix w = {form_of(type, ops.pairs), rows, columns, nullptr};
   const auto bytes = static_cast<std::size_t>((w.bytes() + 63) / 64 * 64);
   const std::unique_ptr<std::byte, Free> memory(
       static_cast<std::byte*>(std::aligned_alloc(64, bytes)));
@@ -33,7 +33,7 @@ void matmul(benchmark::State& state, Isa isa, DType type) {
   const void* pointers[kPanelRows];
   for (const void*& p : pointers) p = stored.data();
   for (std::int64_t p = 0; p < w.panels(); ++p)
-    pack_panel(type, pointers, columns, memory.get() + p * panel_bytes(w.form, columns));
+    pack_panel(type, pointers, columns, memory.get() + p * panel_bytes(w.form, columns), ops.pairs);
 
   std::vector<float> x(static_cast<std::size_t>(m * columns));
   for (float& v : x) v = normal(random);
@@ -43,12 +43,13 @@ void matmul(benchmark::State& state, Isa isa, DType type) {
   const QuantizedRows q = {codes.data(), scales.data(), sums.data(), halves.data(), columns};
   ops.quantize_rows(x.data(), columns, 0, m, q);
   std::vector<float> out(static_cast<std::size_t>(m * rows));
+  std::vector<float> scratch(static_cast<std::size_t>(m * (columns + 1) / 2));
   for (auto _ : state) {
     if (is_quantized(w.form))
       ops.matmul_q(w, q, nullptr, Store::kSet, 0, w.panels(), 0, m, out.data(), rows);
     else
       ops.matmul_f(w, x.data(), columns, nullptr, Store::kSet, 0, w.panels(), 0, m, out.data(),
-                   rows);
+                   rows, scratch.data());
     benchmark::DoNotOptimize(out.data());
   }
   const auto rounds = static_cast<double>(state.iterations());
@@ -60,7 +61,8 @@ void matmul(benchmark::State& state, Isa isa, DType type) {
 
 void register_all() {
   for (Isa isa : supported_isas()) {
-    for (DType type : {DType::kQ4_0, DType::kQ4_1, DType::kQ5_1, DType::kQ6_K, DType::kQ8_0, DType::kF16}) {
+    for (DType type :
+         {DType::kQ4_0, DType::kQ4_1, DType::kQ5_1, DType::kQ6_K, DType::kQ8_0, DType::kF16}) {
       const std::string name = std::string(isa_name(isa)) + "/" + info(type).name;
       auto* b = benchmark::RegisterBenchmark(
           name.c_str(), [isa, type](benchmark::State& s) { matmul(s, isa, type); });

@@ -1,6 +1,8 @@
 #include "base/cpu.h"
 
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -15,11 +17,9 @@ struct Named {
   Isa isa;
   const char* name;
 };
-constexpr Named kNames[] = {{Isa::kScalar, "scalar"},
-                            {Isa::kAvx2, "avx2"},
-                            {Isa::kAvxVnni, "avxvnni"},
-                            {Isa::kAvx512, "avx512"},
-                            {Isa::kAvx512Bf16, "avx512bf16"}};
+constexpr Named kNames[] = {{Isa::kScalar, "scalar"},         {Isa::kAvx2, "avx2"},
+                            {Isa::kAvxVnni, "avxvnni"},       {Isa::kAvx512, "avx512"},
+                            {Isa::kAvx512Bf16, "avx512bf16"}, {Isa::kAmx, "amx"}};
 
 // The number after `key` in a file of "key value" lines, or -1.
 std::int64_t read_field(const char* path, std::string_view key) {
@@ -39,6 +39,15 @@ std::int64_t read_number(const char* path) {
   std::int64_t value = -1;
   return (file >> value) ? value : -1;
 }
+
+#if defined(__x86_64__)
+// The kernel keeps room for a thread's tiles only in processes that have asked for them.
+bool may_use_tiles() {
+  constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr int kTileData = 18;               // XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+#endif
 
 }  // namespace
 
@@ -60,7 +69,11 @@ std::vector<Isa> supported_isas() {
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
   if (avx512) isas.push_back(Isa::kAvx512);
-  if (avx512 && __builtin_cpu_supports("avx512bf16")) isas.push_back(Isa::kAvx512Bf16);
+  const bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+  if (bf16) isas.push_back(Isa::kAvx512Bf16);
+  if (bf16 && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
+      may_use_tiles())
+    isas.push_back(Isa::kAmx);
 #endif
   return isas;
 }
@@ -76,7 +89,7 @@ Result<Isa> choose_isa() {
                 "HEARTH_ISA={}: this processor does not have it", forced);
   }
   return invalid("isa_unknown",
-                 "HEARTH_ISA={}: known are scalar, avx2, avxvnni, avx512, avx512bf16", forced);
+                 "HEARTH_ISA={}: known are scalar, avx2, avxvnni, avx512, avx512bf16, amx", forced);
 }
 
 std::string cpu_model_name() {

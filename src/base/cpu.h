@@ -9,7 +9,7 @@
 namespace hearth {
 
 // Instruction-set families that kernels are written for, weakest first on each architecture.
-enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512, kAvx512Bf16 };
+enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512, kAvx512Bf16, kAmx };
 
 const char* isa_name(
     Isa isa);  // as HEARTH_ISA spells it: "scalar", "avx2", "avxvnni", "avx512", ...

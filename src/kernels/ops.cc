@@ -17,6 +17,9 @@ extern const Ops& ops;
 namespace avx512bf16 {
 extern const Ops& ops;
 }
+namespace amx {
+extern const Ops& ops;
+}
 #endif
 
 std::int64_t attention_scratch_floats(std::int64_t head_dim) {
@@ -39,6 +42,8 @@ const Ops& ops_for(Isa isa) {
       return avx512::ops;
     case Isa::kAvx512Bf16:
       return avx512bf16::ops;
+    case Isa::kAmx:
+      return amx::ops;
 #endif
     default:
       break;

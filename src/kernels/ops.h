@@ -95,6 +95,7 @@ inline std::int64_t partial_floats(std::int64_t head_dim) { return (head_dim + 1
 
 struct Ops {
   Isa isa;
+  bool pairs;  // multiplies bfloat16: wants F16 and BF16 weights as kPairs
 
   // (m_end - m_begin) rows from x + m_begin * ld. columns % 32 == 0.
   void (*quantize_rows)(const float* x, std::int64_t ld, std::int64_t m_begin, std::int64_t m_end,
@@ -105,10 +106,13 @@ struct Ops {
   void (*matmul_q)(const PackedMatrix& w, const QuantizedRows& x, const float* bias, Store store,
                    std::int64_t panel_begin, std::int64_t panel_end, std::int64_t m_begin,
                    std::int64_t m_end, float* out, std::int64_t ld);
-  // The same for kF32, kF16 and kBF16 weights, with float32 activations (rows, columns).
+  // The same for kF32, kF16 and kBF16 weights, with float32 activations (rows, columns); and for
+  // kPairs, with the same rounded to bfloat16, which takes a scratch of (m_end - m_begin) *
+  // (columns + 1) / 2 floats (null for the others).
   void (*matmul_f)(const PackedMatrix& w, const float* x, std::int64_t x_ld, const float* bias,
                    Store store, std::int64_t panel_begin, std::int64_t panel_end,
-                   std::int64_t m_begin, std::int64_t m_end, float* out, std::int64_t ld);
+                   std::int64_t m_begin, std::int64_t m_end, float* out, std::int64_t ld,
+                   float* scratch);
 
   // out = x / sqrt(mean(x^2) + eps) * weight (arXiv 1910.07467); kAdd adds that to out.
   void (*rms_norm)(const float* x, const float* weight, float eps, std::int64_t columns,

@@ -185,6 +185,19 @@ void pack_quantized(DType type, const void* const row_data[kPanelRows], std::int
   }
 }
 
+void pack_pairs(DType type, const void* const row_data[kPanelRows], std::int64_t columns,
+                std::byte* out) {
+  for (std::int64_t r = 0; r < kPanelRows; ++r) {
+    const auto* row = static_cast<const std::byte*>(row_data[r]);
+    for (std::int64_t k = 0; k < columns + columns % 2; ++k) {
+      std::uint16_t bits = 0;
+      if (row && k < columns) std::memcpy(&bits, row + k * 2, 2);
+      if (type == DType::kF16) bits = float_to_bf16(half_to_float(bits));
+      std::memcpy(out + (k / 2 * kPanelRows + r) * 4 + k % 2 * 2, &bits, 2);
+    }
+  }
+}
+
 // One value of a quantised matrix, as packed.h defines it.
 float quantized_value(Form form, const std::byte* panel, std::int64_t columns, std::int64_t row,
                       std::int64_t column) {
@@ -226,6 +239,8 @@ std::int64_t panel_bytes(Form form, std::int64_t columns) {
     case Form::kF16:
     case Form::kBF16:
       return columns * kPanelRows * 2;
+    case Form::kPairs:
+      return (columns + 1) / 2 * 64;
     case Form::kQ4:
     case Form::kQ5:
     case Form::kQ6:
@@ -239,7 +254,8 @@ std::int64_t panel_bytes(Form form, std::int64_t columns) {
   HEARTH_CHECK(false);
 }
 
-Form form_of(DType type) {
+Form form_of(DType type, bool pairs) {
+  if (pairs && (type == DType::kF16 || type == DType::kBF16)) return Form::kPairs;
   switch (type) {
     case DType::kF32:
       return Form::kF32;
@@ -265,7 +281,8 @@ Form form_of(DType type) {
 }
 
 void pack_panel(DType type, const void* const row_data[kPanelRows], std::int64_t columns,
-                std::byte* out) {
+                std::byte* out, bool pairs) {
+  if (form_of(type, pairs) == Form::kPairs) return pack_pairs(type, row_data, columns, out);
   if (is_quantized(form_of(type))) return pack_quantized(type, row_data, columns, out);
   const std::int64_t bytes = type == DType::kF32 ? 4 : 2;
   for (std::int64_t r = 0; r < kPanelRows; ++r) {
@@ -316,6 +333,10 @@ float packed_value(const PackedMatrix& matrix, std::int64_t row, std::int64_t co
     return value;
   }
   std::uint16_t bits;
+  if (matrix.form == Form::kPairs) {
+    std::memcpy(&bits, panel + (column / 2 * kPanelRows + r) * 4 + column % 2 * 2, 2);
+    return bf16_to_float(bits);
+  }
   std::memcpy(&bits, panel + index * 2, 2);
   return matrix.form == Form::kF16 ? half_to_float(bits) : bf16_to_float(bits);
 }

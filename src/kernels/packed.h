@@ -19,8 +19,10 @@
 // Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 keep their values exactly; the K kinds' scale products are
 // rounded to f16 (relative error 2^-11, far under the step of the code itself). Sizes against the
 // file: Q4_K 1.11, Q4_0 and Q4_1 1.00, Q5_0 and Q5_K 1.09, Q5_1 1.00, Q6_K 1.07, Q8_0 1.00. kF32,
-// kF16, kBF16: [columns][16 rows], no padding of columns. Rows are padded with zero weights to
-// whole panels.
+// kF16, kBF16: [columns][16 rows], no padding of columns. kPairs: bfloat16, [columns / 2][16
+// rows][2], an odd last column beside zeros; what F16 and BF16 become where the processor
+// multiplies bfloat16 (F16 loses 3 of its 11 bits, which is less than activations of 8 bits lose).
+// Rows are padded with zero weights to whole panels.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +36,7 @@ inline constexpr std::int64_t kPanelRows = 16;
 inline constexpr std::int64_t kGroup = 32;  // columns that share a scale; activations likewise
 inline constexpr std::int64_t kQuadsPerGroup = 8;
 
-enum class Form : std::uint8_t { kF32, kF16, kBF16, kQ4S, kQ4, kQ5, kQ6, kQ8 };
+enum class Form : std::uint8_t { kF32, kF16, kBF16, kPairs, kQ4S, kQ4, kQ5, kQ6, kQ8 };
 
 inline bool is_quantized(Form form) { return form >= Form::kQ4S; }
 
@@ -94,12 +96,13 @@ struct PackedMatrix {
   std::int64_t bytes() const { return panels() * panel_bytes(form, columns); }
 };
 
-Form form_of(DType type);
+Form form_of(DType type, bool pairs = false);
 
 // Repacks up to 16 rows into one panel. row_data[i] points at stored row i of kind `type`
-// (null: a padding row); any alignment. `out` gets panel_bytes(form_of(type), columns) bytes.
+// (null: a padding row); any alignment. `out` gets panel_bytes(form_of(type, pairs), columns)
+// bytes.
 void pack_panel(DType type, const void* const row_data[kPanelRows], std::int64_t columns,
-                std::byte* out);
+                std::byte* out, bool pairs = false);
 // The same into kF32, whatever the kind: for --precision f32.
 void pack_panel_f32(DType type, const void* const row_data[kPanelRows], std::int64_t columns,
                     std::byte* out);

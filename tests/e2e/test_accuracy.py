@@ -17,7 +17,7 @@ CASES = {
     name: {case["id"]: case for case in json.loads((DATA / name / "cases.json").read_text())}
     for name in ("smollm2", "gemma3")
 }
-ISAS = ("scalar", "avx2", "avxvnni", "avx512", "avx512bf16")
+ISAS = ("scalar", "avx2", "avxvnni", "avx512", "avx512bf16", "amx")
 ALL = "100000000"  # of the vocabulary
 
 # Cases for distances between distributions, and how many of their tokens.

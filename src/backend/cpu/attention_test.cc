@@ -30,15 +30,7 @@ struct Chunk {
   std::int64_t position, rows;
 };
 
-// Keys and values as a page keeps them, and how far off that may be: rounding is monotone, so the
-// stored value of anything within [x - e, x + e] lies between the stored ends.
-template <class Round>
-Approx rounded(Approx x, Round round) {
-  const double value = round(x.value);
-  return {value, std::max(round(x.value + x.error) - value, value - round(x.value - x.error))};
-}
-double to_bf16(double x) { return bf16_to_float(float_to_bf16(static_cast<float>(x))); }
-
+// Keys and values as a page keeps them.
 ApproxRow kept(const ApproxRow& x, Precision precision, KvCacheType type) {
   if (precision == Precision::kF32) return x;
   ApproxRow out;
@@ -220,7 +212,7 @@ class Attention : public PerIsa {
 
   // Where queries and probabilities are rounded to bfloat16 as well.
   bool pairs(KvCacheType type) const {
-    return type == KvCacheType::kBF16 && !exact() && isa() == Isa::kAvx512Bf16;
+    return type == KvCacheType::kBF16 && !exact() && kernels::ops_for(isa()).pairs;
   }
 
   Shape shape_;

@@ -15,11 +15,11 @@
 namespace hearth::backend {
 namespace {
 
-kernels::KvType kv_type_of(KvCacheType wanted, bool exact, Isa isa) {
+kernels::KvType kv_type_of(KvCacheType wanted, bool exact, const kernels::Ops& ops) {
   if (exact) return kernels::KvType::kF32;
   switch (wanted) {
     case KvCacheType::kAuto:
-      return isa == Isa::kAvx512Bf16 ? kernels::KvType::kBF16 : kernels::KvType::kF16;
+      return ops.pairs ? kernels::KvType::kBF16 : kernels::KvType::kF16;
     case KvCacheType::kF16:
       return kernels::KvType::kF16;
     case KvCacheType::kBF16:
@@ -35,13 +35,13 @@ class CpuBackend final : public Backend {
   CpuBackend(const CpuOptions& options, Isa isa)
       : ops_(kernels::ops_for(isa)),
         exact_(options.precision == Precision::kF32),
-        kv_type_(kv_type_of(options.kv_type, exact_, isa)),
+        kv_type_(kv_type_of(options.kv_type, exact_, ops_)),
         pool_(options.threads > 0 ? options.threads : usable_cores()) {
     memory_.thread_scratch.resize(static_cast<std::size_t>(pool_.threads()));
   }
 
   Result<WeightRef> prepare(std::span<const WeightPart> parts) override {
-    HEARTH_TRY(auto weight, pack_weight(parts, exact_, arena_, pool_));
+    HEARTH_TRY(auto weight, pack_weight(parts, packing(), arena_, pool_));
     return weight;
   }
 
@@ -49,7 +49,7 @@ class CpuBackend final : public Backend {
     std::shared_ptr<CpuWeight> weight;
     if (head) {
       const WeightPart part = {&matrix, nullptr, 0};
-      HEARTH_TRY(weight, pack_weight({&part, 1}, exact_, arena_, pool_));
+      HEARTH_TRY(weight, pack_weight({&part, 1}, packing(), arena_, pool_));
     } else {
       weight = std::make_shared<CpuWeight>();
       weight->rows = matrix.shape[0];
@@ -133,6 +133,9 @@ class CpuBackend final : public Backend {
   int threads() const override { return pool_.threads(); }
 
  private:
+  Packing packing() const {
+    return exact_ ? Packing::kExact : ops_.pairs ? Packing::kPairs : Packing::kAsStored;
+  }
   void add_to_profile(const OpCost& cost, const ThreadPool::StepTime& time) {
     std::string name = cost.name;
     if (cost.rows > 0) name += fmt::format(" {}x{}", cost.rows, cost.columns);

@@ -61,7 +61,7 @@ TEST_P(Linear, EveryKindWithOddSizes) {
       const Stored stored_bias = Stored::vector(bias);
       const bool with_bias = random.range(0, 1) == 1;
       check({{&matrix.view(), with_bias ? &stored_bias.view() : nullptr, 0}},
-            oracle_matrix(matrix, precision()), with_bias ? &bias : nullptr,
+            oracle_matrix(matrix, precision(), isa()), with_bias ? &bias : nullptr,
             random.normal(tokens * columns), random.range(0, 2) == 0);
     }
   }
@@ -72,7 +72,7 @@ TEST_P(Linear, ManyRows) {
   for (DType type : {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0}) {
     SCOPED_TRACE(info(type).name);
     const Stored matrix = Stored::matrix(type, 37, 32, random);
-    check({{&matrix.view(), nullptr, 0}}, oracle_matrix(matrix, precision()), nullptr,
+    check({{&matrix.view(), nullptr, 0}}, oracle_matrix(matrix, precision(), isa()), nullptr,
           random.normal(521 * 32), false);
   }
 }
@@ -80,7 +80,7 @@ TEST_P(Linear, ManyRows) {
 // More columns than a block of 96 tokens may have: blocks get shorter, down to 24 tokens.
 TEST_P(Linear, WideRows) {
   const Stored matrix = Stored::matrix(DType::kQ4_1, 5, 8192, random, 0.01f);
-  check({{&matrix.view(), nullptr, 0}}, oracle_matrix(matrix, precision()), nullptr,
+  check({{&matrix.view(), nullptr, 0}}, oracle_matrix(matrix, precision(), isa()), nullptr,
         random.normal(26 * 8192), false);
 }
 
@@ -95,8 +95,8 @@ TEST_P(Linear, StackedPartsOfOneKind) {
     std::copy(bias.begin(), bias.end(), all.begin() + 17);
     const Stored stored_bias(DType::kF32, {3}, bias);
     check({{&a.view(), nullptr, 0}, {&b.view(), &stored_bias.view(), 0}, {&c.view(), nullptr, 0}},
-          stacked({oracle_matrix(a, precision()), oracle_matrix(b, precision()),
-                   oracle_matrix(c, precision())}),
+          stacked({oracle_matrix(a, precision(), isa()), oracle_matrix(b, precision(), isa()),
+                   oracle_matrix(c, precision(), isa())}),
           &all, random.normal(4 * 96), false);
   }
 }
@@ -129,8 +129,8 @@ TEST_P(Linear, StackedPartsOfDifferentKinds) {
       std::int64_t row = 0;
       for (const Stored* part : {&a, &b, &c}) {
         const Floats own(bias.begin() + row, bias.begin() + row + part->rows());
-        ApproxRow want =
-            linear_row(oracle_matrix(*part, precision()), exact_row(row_of(x, r, 256)), &own);
+        ApproxRow want = linear_row(oracle_matrix(*part, precision(), isa()),
+                                    exact_row(row_of(x, r, 256)), &own);
         if (add)
           for (Approx& y : want)
             y = {2 * y.value, 2 * y.error + kUnit * std::fabs(2 * y.value) + 2 * kUnit * y.error};
@@ -150,7 +150,7 @@ TEST_P(Linear, UnpairsHeads) {
       const Stored plain = Stored::matrix(type, 5, 64, random);
       const Floats stored_values = random.normal(heads * dim);
       const Stored stored_bias = Stored::vector(stored_values);
-      const OracleMatrix from = oracle_matrix(paired, precision());
+      const OracleMatrix from = oracle_matrix(paired, precision(), isa());
       OracleMatrix turned = from;
       Floats bias(at(heads * dim + 5), 0.f);
       for (std::int64_t h = 0; h < heads; ++h) {
@@ -165,8 +165,8 @@ TEST_P(Linear, UnpairsHeads) {
         }
       }
       check({{&paired.view(), &stored_bias.view(), dim}, {&plain.view(), nullptr, 0}},
-            stacked({turned, oracle_matrix(plain, precision())}), &bias, random.normal(3 * 64),
-            false);
+            stacked({turned, oracle_matrix(plain, precision(), isa())}), &bias,
+            random.normal(3 * 64), false);
     }
   }
 }
@@ -176,7 +176,7 @@ TEST_P(Linear, UnpairsHeads) {
 // no such step.
 TEST_P(Linear, TheErrorIsThatOfThePrecision) {
   const Stored matrix = Stored::matrix(DType::kQ8_0, 64, 512, random);
-  const OracleMatrix exact_matrix = oracle_matrix(matrix, Precision::kF32);
+  const OracleMatrix exact_matrix = oracle_matrix(matrix, Precision::kF32, isa());
   const Floats x = random.normal(8 * 512);
   Rig one = rig();
   const WeightRef w = one.weight(matrix);

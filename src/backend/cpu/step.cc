@@ -232,8 +232,13 @@ void CpuStep::gated(Tensor out, Tensor x, Activation activation) {
 void CpuStep::multiply(const char* name, CpuBuffer& x, std::int64_t rows, const CpuWeight& weight,
                        float* out, std::int64_t ld, bool add_to) {
   if (weight.any_quantized) ensure_codes(x, rows);
-  if (weight.any_float) floats(x);
   const std::int64_t block = token_block(weight.columns);
+  if (weight.any_float) {
+    floats(x);
+    if (ops_.pairs)
+      for (auto& scratch : memory_.thread_scratch)
+        scratch.ensure(block * ((weight.columns + 1) / 2));
+  }
   const auto ranges = static_cast<std::int64_t>(weight.ranges.size());
   const std::int64_t blocks = (rows + block - 1) / block;
   const Store mode = add_to ? Store::kAdd : Store::kSet;
@@ -241,7 +246,7 @@ void CpuStep::multiply(const char* name, CpuBuffer& x, std::int64_t rows, const 
                        2.0 * static_cast<double>(rows * weight.rows * weight.columns),
                        static_cast<double>(weight.bytes())};
   add(cost, ranges * blocks,
-      [this, &x, &weight, rows, out, ld, mode, block, ranges](std::int64_t chunk, int) {
+      [this, &x, &weight, rows, out, ld, mode, block, ranges](std::int64_t chunk, int thread) {
         const CpuWeight::Range& range = weight.ranges[static_cast<std::size_t>(chunk % ranges)];
         const CpuWeight::Segment& segment = weight.segments[range.segment];
         const std::int64_t begin = chunk / ranges * block;
@@ -252,7 +257,8 @@ void CpuStep::multiply(const char* name, CpuBuffer& x, std::int64_t rows, const 
                         begin, end, out + segment.first_row, ld);
         else
           ops_.matmul_f(segment.matrix, x.values.data(), x.columns, bias, mode, range.panel_begin,
-                        range.panel_end, begin, end, out + segment.first_row, ld);
+                        range.panel_end, begin, end, out + segment.first_row, ld,
+                        memory_.thread_scratch[static_cast<std::size_t>(thread)].data());
       });
 }
 

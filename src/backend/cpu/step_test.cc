@@ -189,7 +189,7 @@ TEST_P(StepOps, Head) {
         });
       });
       ASSERT_EQ(got.size(), wanted.size() * at(vocabulary));
-      const OracleMatrix oracle = oracle_matrix(matrix, precision());
+      const OracleMatrix oracle = oracle_matrix(matrix, precision(), isa());
       for (std::size_t i = 0; i < wanted.size(); ++i) {
         ApproxRow want = linear_row(oracle, norm_row(row_of(x, wanted[i], columns), weight, 1e-5f));
         if (cap > 0)  // the slope of the cap is 1 at most; quotient, tanh and product round

@@ -25,6 +25,15 @@ struct Approx {
 };
 using ApproxRow = std::vector<Approx>;
 
+// A rounded number, and how far off it may be: rounding is monotone, so the
+// stored value of anything within [x - e, x + e] lies between the stored ends.
+template <class Round>
+Approx rounded(Approx x, Round round) {
+  const double value = round(x.value);
+  return {value, std::max(round(x.value + x.error) - value, value - round(x.value - x.error))};
+}
+inline double to_bf16(double x) { return bf16_to_float(float_to_bf16(static_cast<float>(x))); }
+
 inline ApproxRow exact_row(std::span<const float> x) {
   ApproxRow out;
   for (float v : x) out.push_back({v, 0});
@@ -52,6 +61,7 @@ struct OracleMatrix {
   std::vector<double> value;
   std::vector<double> size;  // |scale * code| + |offset|: what a rounding is relative to
   bool eight_bits = false;   // its activations are rounded to 8 bits
+  bool pairs = false;        // weights and activations are rounded to bfloat16
 };
 
 // The K kinds' products of scales, and of minimums, are rounded to float16 in the packed form.
@@ -84,13 +94,21 @@ inline void round_k_scales(const TensorView& view, OracleMatrix& m) {
   }
 }
 
-inline OracleMatrix oracle_matrix(const Stored& stored, Precision precision) {
+inline OracleMatrix oracle_matrix(const Stored& stored, Precision precision, Isa isa) {
   const DType type = stored.view().dtype;
   const bool floats = type == DType::kF32 || type == DType::kF16 || type == DType::kBF16;
-  OracleMatrix m{stored.rows(), stored.columns(), {}, {}, false};
+  OracleMatrix m{stored.rows(), stored.columns(), {}, {}, false, false};
   for (float v : stored.values()) {
     m.value.push_back(v);
     m.size.push_back(std::fabs(v));
+  }
+  if (kernels::ops_for(isa).pairs && precision == Precision::kDefault && floats &&
+      type != DType::kF32) {
+    m.pairs = true;
+    for (std::size_t i = 0; i < m.value.size(); ++i) {
+      m.value[i] = to_bf16(m.value[i]);
+      m.size[i] = std::fabs(m.value[i]);
+    }
   }
   if (floats || precision == Precision::kF32) return m;
   m.eight_bits = true;
@@ -138,7 +156,9 @@ inline ApproxRow eight_bit_row(const ApproxRow& x) {
 // 32 within the group and one after it.
 inline ApproxRow linear_row(const OracleMatrix& w, const ApproxRow& x, const Floats* bias = nullptr,
                             std::span<const float> before = {}) {
-  const ApproxRow in = w.eight_bits ? eight_bit_row(x) : x;
+  ApproxRow in = w.eight_bits ? eight_bit_row(x) : x;
+  if (w.pairs)
+    for (Approx& v : in) v = rounded(v, to_bf16);
   const double roundings =
       static_cast<double>(w.eight_bits ? 2 * (w.columns / 32) + 32 : w.columns) + 8;
   ApproxRow out;

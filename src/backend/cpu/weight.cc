@@ -9,7 +9,10 @@ using kernels::Form;
 using kernels::kPanelRows;
 using kernels::PackedMatrix;
 
-Form packed_form(DType type, bool exact) { return exact ? Form::kF32 : kernels::form_of(type); }
+Form packed_form(DType type, Packing packing) {
+  return packing == Packing::kExact ? Form::kF32
+                                    : kernels::form_of(type, packing == Packing::kPairs);
+}
 
 // Where stored row `row` of a part stands once rotary pairs are put in halves: output row i of a
 // head takes stored row 2i (first half) or 2(i - half) + 1.
@@ -35,7 +38,7 @@ struct Stack {
   }
 };
 
-Status pack_segment(const Stack& stack, bool exact, Arena& arena, ThreadPool& pool,
+Status pack_segment(const Stack& stack, Packing packing, Arena& arena, ThreadPool& pool,
                     PackedMatrix& matrix) {
   HEARTH_TRY(std::byte* const data, arena.allocate(matrix.bytes()));
   matrix.data = data;
@@ -45,10 +48,11 @@ Status pack_segment(const Stack& stack, bool exact, Arena& arena, ThreadPool& po
     const void* rows[kPanelRows] = {};
     for (std::int64_t r = 0; r < kPanelRows && panel * kPanelRows + r < matrix.rows; ++r)
       rows[r] = stack.row_data(panel * kPanelRows + r);
-    if (exact)
+    if (packing == Packing::kExact)
       kernels::pack_panel_f32(type, rows, matrix.columns, data + panel * bytes);
     else
-      kernels::pack_panel(type, rows, matrix.columns, data + panel * bytes);
+      kernels::pack_panel(type, rows, matrix.columns, data + panel * bytes,
+                          packing == Packing::kPairs);
   });
   return {};
 }
@@ -89,7 +93,7 @@ void cut_ranges(CpuWeight& weight, int threads) {
 
 }  // namespace
 
-Result<std::shared_ptr<CpuWeight>> pack_weight(std::span<const WeightPart> parts, bool exact,
+Result<std::shared_ptr<CpuWeight>> pack_weight(std::span<const WeightPart> parts, Packing packing,
                                                Arena& arena, ThreadPool& pool) {
   HEARTH_CHECK(!parts.empty());
   auto weight = std::make_shared<CpuWeight>();
@@ -99,7 +103,7 @@ Result<std::shared_ptr<CpuWeight>> pack_weight(std::span<const WeightPart> parts
     Stack stack;
     CpuWeight::Segment segment;
     segment.first_row = weight->rows;
-    segment.matrix.form = packed_form(type, exact);
+    segment.matrix.form = packed_form(type, packing);
     segment.matrix.columns = weight->columns;
     std::size_t end = begin;
     for (; end < parts.size() && parts[end].matrix->dtype == type; ++end) {
@@ -108,7 +112,7 @@ Result<std::shared_ptr<CpuWeight>> pack_weight(std::span<const WeightPart> parts
       segment.matrix.rows += parts[end].matrix->shape[0];
     }
     stack.parts = parts.subspan(begin, end - begin);
-    HEARTH_TRY_VOID(pack_segment(stack, exact, arena, pool, segment.matrix));
+    HEARTH_TRY_VOID(pack_segment(stack, packing, arena, pool, segment.matrix));
     weight->rows += segment.matrix.rows;
     (kernels::is_quantized(segment.matrix.form) ? weight->any_quantized : weight->any_float) = true;
     weight->segments.push_back(segment);

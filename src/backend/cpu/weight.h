@@ -38,8 +38,11 @@ struct CpuVector final : Vector {
   std::vector<float> values;
 };
 
-// Repacks on all threads. `exact`: every kind into float32.
-Result<std::shared_ptr<CpuWeight>> pack_weight(std::span<const WeightPart> parts, bool exact,
+// kExact: every kind into float32. kPairs: F16 and BF16 as kernels::Form::kPairs.
+enum class Packing : std::uint8_t { kAsStored, kPairs, kExact };
+
+// Repacks on all threads.
+Result<std::shared_ptr<CpuWeight>> pack_weight(std::span<const WeightPart> parts, Packing packing,
                                                Arena& arena, ThreadPool& pool);
 
 }  // namespace hearth::backend

@@ -17,12 +17,6 @@ inline constexpr int kScoreRows = 12;  // 12 x 2 sums, 2 vectors of keys
 inline constexpr int kValueRows = 6;   // 6 x 4 sums, a vector of values
 inline constexpr int kValueVectors = 4;
 
-HEARTH_INLINE __m512bh as_pairs(__m512i v) { return __builtin_bit_cast(__m512bh, v); }
-HEARTH_INLINE __m512bh load_pairs(const void* p) { return as_pairs(_mm512_loadu_si512(p)); }
-HEARTH_INLINE __m512bh set_pair(const std::uint32_t* p) {
-  return as_pairs(_mm512_set1_epi32(static_cast<std::int32_t>(*p)));
-}
-
 // 2^x, relative error under 4e-6, which is far less than the rounding to bfloat16 that follows. Any
 // x <= 0 is good, infinities and NaN too.
 HEARTH_INLINE __m512 exp2_bf16(__m512 x) {
@@ -215,16 +209,21 @@ void attend_block(const AttentionTile& tile, const PairState& s, std::int64_t bl
 }
 
 void round_queries(const AttentionTile& tile, const PairState& s) {
-  const std::int64_t dim = tile.layout.head_dim;
+  constexpr std::int64_t kAhead = 4;                         // tokens; their rows lie far apart
+  const std::int64_t n = tile.heads * tile.layout.head_dim;  // a token's heads lie side by side
   auto* to = static_cast<std::uint16_t*>(static_cast<void*>(s.queries));
-  for (std::int64_t r = 0; r < tile.tokens * tile.heads; ++r, to += dim) {
-    const float* q = tile.queries + (r / tile.heads) * tile.query_stride + (r % tile.heads) * dim;
-    for (std::int64_t d = 0; d < dim; d += 16) {
-      const std::int64_t n = std::min<std::int64_t>(16, dim - d);
-      const __m256bh rounded = _mm512_cvtneps_pbh(load_part(q + d, n).v);
-      _mm256_mask_storeu_epi16(to + d, static_cast<__mmask16>((1u << n) - 1),
-                               __builtin_bit_cast(__m256i, rounded));
+  const auto rounded = [](Vf v) { return __builtin_bit_cast(__m256i, _mm512_cvtneps_pbh(v.v)); };
+  for (std::int64_t t = 0; t < tile.tokens; ++t, to += n) {
+    const float* q = tile.queries + t * tile.query_stride;
+    const bool more = t + kAhead < tile.tokens;
+    std::int64_t d = 0;
+    for (; d + 16 <= n; d += 16) {
+      if (more) _mm_prefetch(q + kAhead * tile.query_stride + d, _MM_HINT_T0);
+      _mm256_storeu_si256(static_cast<__m256i*>(static_cast<void*>(to + d)), rounded(load(q + d)));
     }
+    if (d < n)
+      _mm256_mask_storeu_epi16(to + d, static_cast<__mmask16>((1u << (n - d)) - 1),
+                               rounded(load_part(q + d, n - d)));
   }
 }
 

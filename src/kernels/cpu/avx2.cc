@@ -10,6 +10,7 @@ namespace {
 
 inline constexpr bool kSignedQ8 = true;  // see dot16 in matmul_q.inl
 #define HEARTH_HAVE_BF16 0
+#define HEARTH_HAVE_TILES 0
 #define HEARTH_HAVE_DOT 0
 #define HEARTH_ISA Isa::kAvx2
 // The order matters: later files use what earlier ones define.

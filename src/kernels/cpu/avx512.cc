@@ -11,6 +11,7 @@ namespace {
 #include "kernels/cpu/simd_avx512.inl"
 
 #define HEARTH_HAVE_BF16 0
+#define HEARTH_HAVE_TILES 0
 #define HEARTH_HAVE_DOT 1
 #define HEARTH_ISA Isa::kAvx512
 // The order matters: later files use what earlier ones define.

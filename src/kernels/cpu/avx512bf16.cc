@@ -12,6 +12,7 @@ namespace {
 #include "kernels/cpu/simd_avx512.inl"
 
 #define HEARTH_HAVE_BF16 1
+#define HEARTH_HAVE_TILES 0
 #define HEARTH_HAVE_DOT 1
 #define HEARTH_ISA Isa::kAvx512Bf16
 // The order matters: later files use what earlier ones define.

@@ -17,6 +17,7 @@ HEARTH_INLINE void dot(Vi& acc, Vb codes, const std::int8_t* x) {
   acc.h = _mm256_dpbusd_avx_epi32(acc.h, codes.h, b);
 }
 #define HEARTH_HAVE_BF16 0
+#define HEARTH_HAVE_TILES 0
 #define HEARTH_HAVE_DOT 1
 #define HEARTH_ISA Isa::kAvxVnni
 // The order matters: later files use what earlier ones define.

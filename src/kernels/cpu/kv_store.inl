@@ -7,6 +7,17 @@ HEARTH_INLINE std::uint16_t round_to_bf16(float x) {
   return static_cast<std::uint16_t>(bits >> 16);
 }
 
+// n is a multiple of 16.
+HEARTH_INLINE void round_to_bf16(const float* x, std::int64_t n, std::uint16_t* out) {
+#if HEARTH_HAVE_BF16
+  for (std::int64_t i = 0; i < n; i += 16)
+    _mm256_storeu_si256(static_cast<__m256i*>(static_cast<void*>(out + i)),
+                        __builtin_bit_cast(__m256i, _mm512_cvtneps_pbh(load(x + i).v)));
+#else
+  for (std::int64_t i = 0; i < n; ++i) out[i] = round_to_bf16(x[i]);
+#endif
+}
+
 // |x| <= 127 * scale; NaN keeps its place in the scale.
 HEARTH_INLINE float quantize_head(const float* x, std::int64_t dim, std::int8_t* codes) {
   Vf largest = zero();
@@ -60,11 +71,14 @@ void store_kv_token(const KvLayout& layout, const float* key, const float* value
       return;
     }
     case KvType::kBF16: {
-      auto* keys = static_cast<std::uint16_t*>(static_cast<void*>(head)) + slot * 2;
-      for (std::int64_t d = 0; d < dim; ++d)
-        keys[d / 2 * kPageTokens * 2 + d % 2] = round_to_bf16(key[d]);
+      alignas(64) std::uint16_t half[kHeadDimMax];
+      round_to_bf16(key, width, half);
+      for (std::int64_t d = 0; d < dim; d += 2)
+        std::memcpy(head + (d / 2 * kPageTokens + slot) * 4, half + d, 4);
+      round_to_bf16(value, width, half);
+      // Half words: the other token of a pair may be stored by another thread meanwhile.
       auto* to = static_cast<std::uint16_t*>(static_cast<void*>(values)) + slot / 2 * width * 2;
-      for (std::int64_t d = 0; d < width; ++d) to[d * 2 + slot % 2] = round_to_bf16(value[d]);
+      for (std::int64_t d = 0; d < width; ++d) to[d * 2 + slot % 2] = half[d];
       return;
     }
     case KvType::kI8: {

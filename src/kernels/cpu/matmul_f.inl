@@ -64,9 +64,13 @@ void panels_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const fl
   }
 }
 
+#if HEARTH_HAVE_BF16
+#include "kernels/cpu/matmul_pairs.inl"
+#endif
+
 void matmul_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const float* bias,
               Store mode, std::int64_t panel_begin, std::int64_t panel_end, std::int64_t m_begin,
-              std::int64_t m_end, float* out, std::int64_t ld) {
+              std::int64_t m_end, float* out, std::int64_t ld, [[maybe_unused]] float* scratch) {
   const auto run = [&](auto form) {
     std::int64_t panel = panel_begin;
     for (; panel + kMatmulPanels <= panel_end; panel += kMatmulPanels)
@@ -81,6 +85,11 @@ void matmul_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const fl
       return run(std::integral_constant<Form, Form::kF16>());
     case Form::kBF16:
       return run(std::integral_constant<Form, Form::kBF16>());
+#if HEARTH_HAVE_BF16
+    case Form::kPairs:
+      return matmul_pairs(w, x, x_ld, bias, mode, panel_begin, panel_end, m_begin, m_end, out, ld,
+                          scratch);
+#endif
     default:
       HEARTH_CHECK(false);
   }

@@ -227,13 +227,10 @@ void matmul_form(const PackedMatrix& w, const QuantizedRows& x, const float* bia
     panels_q<F, 1>(w, x, bias, mode, panel, m_begin, m_end, out, ld);
 }
 
-void matmul_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, Store mode,
-              std::int64_t panel_begin, std::int64_t panel_end, std::int64_t m_begin,
-              std::int64_t m_end, float* out, std::int64_t ld) {
-  const auto run = [&](auto form) {
-    matmul_form<form.value>(w, x, bias, mode, panel_begin, panel_end, m_begin, m_end, out, ld);
-  };
-  switch (w.form) {
+// Calls run(std::integral_constant<Form, w.form>()).
+template <class Run>
+HEARTH_INLINE void for_form(Form form, Run run) {
+  switch (form) {
     case Form::kQ4S:
       return run(std::integral_constant<Form, Form::kQ4S>());
     case Form::kQ4:
@@ -247,6 +244,23 @@ void matmul_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, 
     default:
       HEARTH_CHECK(false);
   }
+}
+
+#if HEARTH_HAVE_TILES
+#include "kernels/cpu/matmul_tiles.inl"
+#endif
+
+void matmul_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, Store mode,
+              std::int64_t panel_begin, std::int64_t panel_end, std::int64_t m_begin,
+              std::int64_t m_end, float* out, std::int64_t ld) {
+  for_form(w.form, [&](auto form) {
+#if HEARTH_HAVE_TILES
+    matmul_form_tiles<Tiles, form.value>(w, x, bias, mode, panel_begin, panel_end, m_begin, m_end,
+                                         out, ld);
+#else
+    matmul_form<form.value>(w, x, bias, mode, panel_begin, panel_end, m_begin, m_end, out, ld);
+#endif
+  });
 }
 
 inline constexpr int kQuantizeGroups = 16;  // at a time: their divisions are two vector divisions

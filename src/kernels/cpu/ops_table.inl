@@ -1,3 +1,8 @@
-const Ops kOps = {HEARTH_ISA,    quantize_rows,  matmul_q,       matmul_f,  rms_norm,        gate,
-                  gate_quantize, rope,           store_kv_token, attention, attention_merge, argmax,
-                  logsumexp,     int8_peak_loop, read_loop};
+const Ops kOps = {HEARTH_ISA,     HEARTH_HAVE_BF16 != 0,
+                  quantize_rows,  matmul_q,
+                  matmul_f,       rms_norm,
+                  gate,           gate_quantize,
+                  rope,           store_kv_token,
+                  attention,      attention_merge,
+                  argmax,         logsumexp,
+                  int8_peak_loop, read_loop};

@@ -40,6 +40,8 @@ HEARTH_INLINE Vf fnma(Vf a, Vf b, Vf c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v
 
 HEARTH_INLINE Vi zero_i() { return {_mm512_setzero_si512()}; }
 HEARTH_INLINE Vi set1_i(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
+HEARTH_INLINE Vi load_i(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }
+HEARTH_INLINE Vi add_i(Vi a, Vi b) { return {_mm512_add_epi32(a.v, b.v)}; }
 HEARTH_INLINE Vi sub_i(Vi a, Vi b) { return {_mm512_sub_epi32(a.v, b.v)}; }
 template <int N>
 HEARTH_INLINE Vi shift_left(Vi a) {
@@ -113,6 +115,7 @@ HEARTH_INLINE std::int32_t sum_i(Vi a) { return _mm512_reduce_add_epi32(a.v); }
 
 // Code bytes.
 HEARTH_INLINE Vb load_b(const std::byte* p) { return {_mm512_load_si512(p)}; }
+HEARTH_INLINE void store_b(std::byte* p, Vb a) { _mm512_store_si512(p, a.v); }
 HEARTH_INLINE Vb low_nibbles(Vb a) { return {_mm512_and_si512(a.v, _mm512_set1_epi8(15))}; }
 HEARTH_INLINE Vb high_nibbles(Vb a) {
   return {_mm512_and_si512(_mm512_srli_epi16(a.v, 4), _mm512_set1_epi8(15))};

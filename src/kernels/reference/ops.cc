@@ -73,8 +73,11 @@ void matmul_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, 
 
 void matmul_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const float* bias,
               Store mode, std::int64_t panel_begin, std::int64_t panel_end, std::int64_t m_begin,
-              std::int64_t m_end, float* out, std::int64_t ld) {
+              std::int64_t m_end, float* out, std::int64_t ld, float* /*scratch*/) {
   const std::int64_t last = std::min(panel_end * kPanelRows, w.rows);
+  const auto activation = [&w](float v) {
+    return w.form == Form::kPairs ? bf16_to_float(float_to_bf16(v)) : v;
+  };
   std::vector<float> weights(static_cast<std::size_t>(w.columns));
   for (std::int64_t row = panel_begin * kPanelRows; row < last; ++row) {
     for (std::int64_t k = 0; k < w.columns; ++k)
@@ -82,7 +85,7 @@ void matmul_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const fl
     for (std::int64_t m = m_begin; m < m_end; ++m) {
       float total = 0.f;
       for (std::int64_t k = 0; k < w.columns; ++k)
-        total += weights[static_cast<std::size_t>(k)] * x[m * x_ld + k];
+        total += weights[static_cast<std::size_t>(k)] * activation(x[m * x_ld + k]);
       emit(total, bias ? bias + row : nullptr, mode, out[m * ld + row]);
     }
   }
@@ -317,9 +320,9 @@ void read_loop(const std::byte* p, std::int64_t n, std::int32_t* sink) {
   *sink = static_cast<std::int32_t>(total);
 }
 
-const Ops kOps = {Isa::kScalar,  quantize_rows,  matmul_q, matmul_f,  rms_norm,        gate,
-                  gate_quantize, rope,           kv_store, attention, attention_merge, argmax,
-                  logsumexp,     int8_peak_loop, read_loop};
+const Ops kOps = {Isa::kScalar, false,         quantize_rows,  matmul_q, matmul_f,  rms_norm,
+                  gate,         gate_quantize, rope,           kv_store, attention, attention_merge,
+                  argmax,       logsumexp,     int8_peak_loop, read_loop};
 
 }  // namespace
 

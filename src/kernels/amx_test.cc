@@ -1,0 +1,120 @@
+// The kernel for matrix tiles on a model of them, where the processor has none: every bit must be
+// that of the kernel without tiles. Where it has them, kernels_test.cc runs the real ones too.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/includes.h"
+#include "kernels/kernels_fixture.h"
+
+#if defined(__x86_64__)
+#pragma clang attribute push(                                                               \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"))), \
+    apply_to = function)
+
+namespace hearth::kernels::amx_model {
+namespace {
+
+#include "kernels/cpu/simd_avx512.inl"
+
+// What the instructions do, after Intel's manual; rows and bytes are checked as they are there.
+struct Tiles {
+  inline static std::uint8_t data[8][16][64];
+  inline static int rows[8], row_bytes[8];
+  inline static bool configured = false;
+  inline static std::int64_t products = 0;
+
+  static void configure(int a_bytes) {
+    EXPECT_TRUE(a_bytes > 0 && a_bytes <= 64 && a_bytes % 4 == 0);
+    for (int t = 0; t < 8; ++t) rows[t] = 16, row_bytes[t] = 64;
+    row_bytes[6] = a_bytes;
+    rows[7] = a_bytes / 4;
+    std::memset(data, 0xee, sizeof data);
+    configured = true;
+  }
+  static void release() { configured = false; }
+  template <int T>
+  static void zero() {
+    ASSERT_TRUE(configured);
+    std::memset(data[T], 0, sizeof data[T]);
+  }
+  template <int T>
+  static void load(const void* from, std::int64_t stride) {
+    ASSERT_TRUE(configured);
+    std::memset(data[T], 0, sizeof data[T]);
+    for (int r = 0; r < rows[T]; ++r)
+      std::memcpy(data[T][r], static_cast<const std::byte*>(from) + r * stride,
+                  static_cast<std::size_t>(row_bytes[T]));
+  }
+  template <int C, int A, int B>
+  static void multiply() {
+    ASSERT_EQ(row_bytes[A] / 4, rows[B]);
+    for (int m = 0; m < rows[A]; ++m) {
+      for (int n = 0; n < 16; ++n) {
+        std::int32_t sum;
+        std::memcpy(&sum, data[C][m] + n * 4, 4);
+        for (int k = 0; k < row_bytes[A]; ++k)
+          sum += static_cast<std::int8_t>(data[A][m][k]) *
+                 static_cast<std::int32_t>(data[B][k / 4][n * 4 + k % 4]);
+        std::memcpy(data[C][m] + n * 4, &sum, 4);
+      }
+    }
+    ++products;
+  }
+  template <int T>
+  static void store(void* to, std::int64_t stride) {
+    for (int r = 0; r < rows[T]; ++r)
+      std::memcpy(static_cast<std::byte*>(to) + r * stride, data[T][r],
+                  static_cast<std::size_t>(row_bytes[T]));
+  }
+};
+
+#define HEARTH_HAVE_TILES 1
+#define HEARTH_HAVE_DOT 1
+#include "kernels/cpu/matmul_q.inl"
+
+}  // namespace
+}  // namespace hearth::kernels::amx_model
+#pragma clang attribute pop
+
+namespace hearth::kernels {
+namespace {
+
+TEST(AmxModel, HasTheBitsOfTheKernelWithoutTiles) {
+  const std::vector<Isa> isas = supported_isas();
+  if (std::find(isas.begin(), isas.end(), Isa::kAvx512) == isas.end())
+    GTEST_SKIP() << "the model of the tiles needs a processor with AVX-512 VNNI";
+  const Ops& plain = ops_for(Isa::kAvx512);
+  Random random(7);
+  for (DType type : kQuantized) {
+    for (const std::int64_t m : {1, 15, 16, 17, 31, 32, 48, 53, 96, 100}) {
+      SCOPED_TRACE(std::string(info(type).name) + ", rows " + std::to_string(m));
+      const std::int64_t rows = random.range(1, 90);
+      const std::int64_t columns = info(type).block_elems * random.range(1, 3);
+      const Matrix w(type, rows, columns, random);
+      const Floats x = random.normal((m + 2) * columns);
+      const Floats bias = random.normal(rows);
+      Activations a(m + 2, columns);
+      plain.quantize_rows(x.data(), columns, 0, m + 2, a.view);
+      const std::int64_t ld = rows + 5;
+      Floats got = random.normal((m + 2) * ld);
+      Floats want = got;
+      const Store mode = m % 2 == 0 ? Store::kAdd : Store::kSet;
+      const std::int64_t products = amx_model::Tiles::products;
+      amx_model::matmul_q(w.view, a.view, bias.data(), mode, 0, w.view.panels(), 1, m + 1,
+                          got.data(), ld);
+      plain.matmul_q(w.view, a.view, bias.data(), mode, 0, w.view.panels(), 1, m + 1, want.data(),
+                     ld);
+      EXPECT_EQ(std::memcmp(got.data(), want.data(), got.size() * 4), 0);
+      const std::int64_t halves = type == DType::kQ6_K ? 2 : 1;
+      EXPECT_EQ(amx_model::Tiles::products - products,
+                m / 16 * w.view.panels() * columns / 32 * halves);
+      EXPECT_FALSE(amx_model::Tiles::configured);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hearth::kernels
+#endif
