@@ -31,9 +31,22 @@ using Seconds = std::chrono::duration<double>;
 
 // What one token costs at least, by the model's own numbers.
 struct Cost {
-  double layer_operations = 0;  // of a token in all layers, 2 per multiply-add
-  double head_operations = 0;   // of a token whose logits are wanted
-  double bytes_read = 0;        // by a decode step, as stored in the file
+  // 2 per multiply-add, of weights in whole numbers and of those in halves or floats.
+  struct Operations {
+    double quantized = 0, floating = 0;
+    double all() const { return quantized + floating; }
+    // How long they take at the machine's peaks.
+    double seconds(const backend::MachinePeaks& peaks) const {
+      return quantized / peaks.int8_tops / 1e12 + floating / peaks.float_tops / 1e12;
+    }
+    Operations times(double n) const { return {quantized * n, floating * n}; }
+    Operations plus(const Operations& o) const {
+      return {quantized + o.quantized, floating + o.floating};
+    }
+  };
+  Operations layers;      // of a token in all layers
+  Operations head;        // of a token whose logits are wanted
+  double bytes_read = 0;  // by a decode step, as stored in the file
 };
 
 Cost cost_of(const model::Model& model) {
@@ -43,9 +56,11 @@ Cost cost_of(const model::Model& model) {
     const bool embedding = t.name == "token_embd.weight" || t.name == "model.embed_tokens.weight";
     const bool head =
         t.name == "output.weight" || t.name == "lm_head.weight" || (embedding && c.tied_embeddings);
-    const auto operations = 2.0 * static_cast<double>(t.elems());
-    if (head) cost.head_operations += operations;
-    if (!head && !embedding && t.shape.size() == 2) cost.layer_operations += operations;
+    const auto n = 2.0 * static_cast<double>(t.elems());
+    const bool quantized = info(t.dtype).block_elems > 1;
+    const Cost::Operations operations = {quantized ? n : 0, quantized ? 0 : n};
+    if (head) cost.head = cost.head.plus(operations);
+    if (!head && !embedding && t.shape.size() == 2) cost.layers = cost.layers.plus(operations);
     // Of an untied embedding one row is read.
     if (!embedding || c.tied_embeddings) cost.bytes_read += static_cast<double>(t.data.size());
   }
@@ -160,11 +175,13 @@ Status bench(const Options& options) {
                     {"backend", model->backend().describe()},
                     {"threads", model->backend().threads()},
                     {"read_gb_s", peaks.read_gb_s},
-                    {"int8_tops", peaks.int8_tops}};
+                    {"int8_tops", peaks.int8_tops},
+                    {peaks.bf16 ? "bf16_tops" : "f32_tops", peaks.float_tops}};
   out["prefill"] = OrderedJson::array();
   out["decode"] = OrderedJson::array();
-  std::string text = fmt::format("{}: {:.1f} GB/s read, {:.2f} int8 TOPS\n",
-                                 model->backend().describe(), peaks.read_gb_s, peaks.int8_tops);
+  std::string text = fmt::format("{}: {:.1f} GB/s read, {:.2f} int8 TOPS, {:.2f} {} TFLOPS\n",
+                                 model->backend().describe(), peaks.read_gb_s, peaks.int8_tops,
+                                 peaks.float_tops, peaks.bf16 ? "bfloat16" : "float32");
   for (std::int64_t n : options.prompts) {
     std::vector<double> times;
     for (int r = -1; r < options.repeats; ++r) {
@@ -172,16 +189,16 @@ Status bench(const Options& options) {
       if (r >= 0) times.push_back(t);  // the first one warms up
     }
     const double t = median(times);
-    const double operations = static_cast<double>(n) * cost.layer_operations + cost.head_operations;
-    const double share = operations / t / 1e12 / peaks.int8_tops;
+    const Cost::Operations operations = cost.layers.times(static_cast<double>(n)).plus(cost.head);
+    const double share = operations.seconds(peaks) / t;
     out["prefill"].push_back({{"tokens", n},
                               {"tok_s", static_cast<double>(n) / t},
                               {"seconds_min", *std::min_element(times.begin(), times.end())},
                               {"seconds_max", *std::max_element(times.begin(), times.end())},
-                              {"tops", operations / t / 1e12},
+                              {"tops", operations.all() / t / 1e12},
                               {"peak_share", share}});
-    text += fmt::format("prefill {:5}: {:8.1f} tok/s, {:.2f} TOPS, {:.0f} % of the int8 peak\n", n,
-                        static_cast<double>(n) / t, operations / t / 1e12, 100 * share);
+    text += fmt::format("prefill {:5}: {:8.1f} tok/s, {:.2f} TOPS, {:.0f} % of the peak\n", n,
+                        static_cast<double>(n) / t, operations.all() / t / 1e12, 100 * share);
     if (options.profile)
       HEARTH_TRY_VOID(add_profile(
           model->backend(),
@@ -199,9 +216,10 @@ Status bench(const Options& options) {
     }
     const double rate = median(rates);
     const double gb_s = cost.bytes_read * rate / static_cast<double>(b) / 1e9;
-    const double tops = (cost.layer_operations + cost.head_operations) * rate / 1e12;
+    const Cost::Operations operations = cost.layers.plus(cost.head);
+    const double tops = operations.all() * rate / 1e12;
     // Whichever limit is nearer.
-    const double share = std::max(gb_s / peaks.read_gb_s, tops / peaks.int8_tops);
+    const double share = std::max(gb_s / peaks.read_gb_s, rate * operations.seconds(peaks));
     out["decode"].push_back({{"batch", b},
                              {"tok_s", rate},
                              {"tok_s_min", *std::min_element(rates.begin(), rates.end())},

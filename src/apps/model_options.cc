@@ -113,7 +113,8 @@ Status lock_in(const std::vector<std::string>& models, std::vector<std::string> 
   HEARTH_TRY(const store::Store store, store::Store::open_default());
   for (const std::string& model : models)
     if (const auto path = store.resolve_model(model)) add_folders(*path, also_readable);
-  for (const char* system : {"/proc", "/sys/fs/cgroup", "/sys/devices/system/cpu", "/dev/urandom"})
+  for (const char* system : {"/proc", "/sys/fs/cgroup", "/sys/devices/system/cpu",
+                             "/sys/devices/system/node", "/dev/urandom"})
     also_readable.emplace_back(system);
   also_readable.push_back(store.root());
   auto state = enter_sandbox({std::move(also_readable), network == Network::kListens});

@@ -121,7 +121,8 @@ class Step {
 
   // out[row] = embedding[token of the row] * scale
   virtual void embed(Tensor out, const Weight& embedding, float scale) = 0;
-  // out = norm(x) * weight, or out += that
+  // out = norm(x) * weight, or out += that. Whoever reads out is recorded before x is written
+  // again.
   virtual void rms_norm(Tensor out, Tensor x, const Vector& weight, float eps,
                         bool add = false) = 0;
   // out = x W^T + bias, or out += that
@@ -165,6 +166,8 @@ class Backend {
   // Bytes of one page of such a group.
   virtual std::int64_t page_bytes(const KvGroupSpec& group) const = 0;
 
+  // The calling thread is the one that run() and parallel_for() will be called from, for good.
+  virtual void enter_thread() = 0;
   // Records the family's step and runs it; results stay until the next call.
   virtual void run(const Batch& batch, const std::function<void(Step&)>& record) = 0;
   virtual std::span<const float> logits(std::size_t logit_row) const = 0;

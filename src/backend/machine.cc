@@ -46,17 +46,22 @@ Result<MachinePeaks> measure_peaks(int threads) {
       });
     });
     peaks.read_gb_s = std::max(peaks.read_gb_s, static_cast<double>(n * kBytes) / read / 1e9);
-    constexpr std::int64_t kRounds = 2'000'000;
-    std::vector<double> operations(static_cast<std::size_t>(n));
-    const double dot = seconds([&] {
-      pool.parallel_for(n, [&](std::int64_t i, int) {
-        operations[static_cast<std::size_t>(i)] = ops.int8_peak_loop(kRounds, sink(i));
+    const auto rate = [&](double (*loop)(std::int64_t, std::int32_t*)) {
+      constexpr std::int64_t kRounds = 2'000'000;
+      std::vector<double> operations(static_cast<std::size_t>(n));
+      const double took = seconds([&] {
+        pool.parallel_for(n, [&](std::int64_t i, int) {
+          operations[static_cast<std::size_t>(i)] = loop(kRounds, sink(i));
+        });
       });
-    });
-    double total = 0;
-    for (double o : operations) total += o;
-    peaks.int8_tops = std::max(peaks.int8_tops, total / dot / 1e12);
+      double total = 0;
+      for (double o : operations) total += o;
+      return total / took / 1e12;
+    };
+    peaks.int8_tops = std::max(peaks.int8_tops, rate(ops.int8_peak_loop));
+    peaks.float_tops = std::max(peaks.float_tops, rate(ops.float_peak_loop));
   }
+  peaks.bf16 = ops.pairs;
   return peaks;
 }
 

@@ -6,8 +6,10 @@
 namespace hearth::backend {
 
 struct MachinePeaks {
-  double read_gb_s = 0;  // main memory, all threads, 10^9 bytes a second
-  double int8_tops = 0;  // 8-bit multiply and add, 10^12 operations a second
+  double read_gb_s = 0;   // main memory, all threads, 10^9 bytes a second
+  double int8_tops = 0;   // 8-bit multiply and add, 10^12 operations a second
+  double float_tops = 0;  // the same of what F16 and BF16 weights are multiplied with:
+  bool bf16 = false;      // bfloat16, else float32
 };
 
 // Takes about a second. The best of several rounds: what a noisy neighbour takes is not the

@@ -1,6 +1,5 @@
 #include "base/cpu.h"
 
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -9,6 +8,8 @@
 #include <cstdlib>
 #include <fstream>
 #include <string_view>
+
+#include "base/topology.h"
 
 namespace hearth {
 namespace {
@@ -104,9 +105,7 @@ std::string cpu_model_name() {
 }
 
 int usable_cores() {
-  cpu_set_t set;
-  int cores = 1;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) cores = std::max(1, CPU_COUNT(&set));
+  int cores = Topology().cores();
   std::ifstream file("/sys/fs/cgroup/cpu.max");  // "quota period" or "max period", cgroup v2
   double quota = 0;
   double period = 0;

@@ -22,7 +22,8 @@ Result<Isa> choose_isa();
 
 std::string cpu_model_name();  // "AMD EPYC 9555"; "unknown" where the system does not tell
 
-// Cores this process may use: the affinity mask, cut by the cgroup's CPU quota; at least 1.
+// Physical cores this process may use: those of the affinity mask, cut by the cgroup's CPU quota;
+// at least 1.
 int usable_cores();
 
 // Memory this process may still use, in bytes: what the system has available, cut by the cgroup's

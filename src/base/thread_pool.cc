@@ -44,10 +44,14 @@ std::int64_t now_ns() {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads, std::function<void(int)> at_start) {
   HEARTH_CHECK(threads >= 1);
   workers_.reserve(static_cast<std::size_t>(threads - 1));
-  for (int t = 1; t < threads; ++t) workers_.emplace_back([this, t] { worker_loop(t); });
+  for (int t = 1; t < threads; ++t)
+    workers_.emplace_back([this, t, at_start] {
+      if (at_start) at_start(t);
+      worker_loop(t);
+    });
 }
 
 ThreadPool::~ThreadPool() {

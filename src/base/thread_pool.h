@@ -25,7 +25,9 @@ class ThreadPool {
     ChunkFn fn;
   };
 
-  explicit ThreadPool(int threads);  // >= 1; the caller of run() is one of them
+  // threads >= 1; the caller of run() is one of them, number 0. Each other one calls
+  // `at_start(number)` first, on itself.
+  explicit ThreadPool(int threads, std::function<void(int)> at_start = nullptr);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

@@ -141,6 +141,7 @@ EngineStats LocalEngine::stats() const {
 }
 
 void LocalEngine::loop() {
+  model_->backend().enter_thread();
   try {
     work();
     end_all(FinishReason::kCancelled, std::nullopt);

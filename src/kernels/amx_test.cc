@@ -96,7 +96,7 @@ TEST(AmxModel, HasTheBitsOfTheKernelWithoutTiles) {
       const Floats x = random.normal((m + 2) * columns);
       const Floats bias = random.normal(rows);
       Activations a(m + 2, columns);
-      plain.quantize_rows(x.data(), columns, 0, m + 2, a.view);
+      amx_model::quantize_rows(x.data(), columns, 0, m + 2, a.view);
       const std::int64_t ld = rows + 5;
       Floats got = random.normal((m + 2) * ld);
       Floats want = got;

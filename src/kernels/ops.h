@@ -147,6 +147,8 @@ struct Ops {
   // The machine's limits. 8-bit multiply-adds in registers; returns operations, two each. `sink`
   // keeps the compiler from leaving the work out.
   double (*int8_peak_loop)(std::int64_t rounds, std::int32_t* sink);
+  // The same for what matmul_f multiplies with: pairs of bfloat16 where `pairs`, else float32.
+  double (*float_peak_loop)(std::int64_t rounds, std::int32_t* sink);
   // Reads n bytes, a multiple of 256, once.
   void (*read_loop)(const std::byte* p, std::int64_t n, std::int32_t* sink);
 };

@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "base/result.h"
+#include "formats/read_ahead.h"
 #include "model/config.h"
 #include "model/source.h"
 
@@ -35,7 +36,7 @@ enum class Role : std::uint8_t {
 class Loader {
  public:
   Loader(const ModelSource& source, const ModelConfig& config, backend::Backend& backend)
-      : source_(source), config_(config), backend_(backend) {}
+      : source_(source), config_(config), backend_(backend), ahead_(source.weights) {}
 
   const ModelConfig& config() const { return config_; }
 
@@ -65,6 +66,7 @@ class Loader {
   const ModelSource& source_;
   const ModelConfig& config_;
   backend::Backend& backend_;
+  ReadAhead ahead_;
 };
 
 // theta^(-2i/dims), scaled as the model asks (RopeSpec).

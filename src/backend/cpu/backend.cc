@@ -10,6 +10,7 @@
 #include "backend/cpu/weight.h"
 #include "base/cpu.h"
 #include "base/thread_pool.h"
+#include "base/topology.h"
 #include "kernels/ops.h"
 
 namespace hearth::backend {
@@ -36,8 +37,10 @@ class CpuBackend final : public Backend {
       : ops_(kernels::ops_for(isa)),
         exact_(options.precision == Precision::kF32),
         kv_type_(kv_type_of(options.kv_type, exact_, ops_)),
-        pool_(options.threads > 0 ? options.threads : usable_cores()) {
+        threads_(options.threads > 0 ? options.threads : usable_cores()),
+        pool_(threads_, [this](int thread) { bind(thread); }) {
     memory_.thread_scratch.resize(static_cast<std::size_t>(pool_.threads()));
+    memory_.own_rows = std::vector<OwnRow>(static_cast<std::size_t>(pool_.threads()));
   }
 
   Result<WeightRef> prepare(std::span<const WeightPart> parts) override {
@@ -85,6 +88,7 @@ class CpuBackend final : public Backend {
     return group.layers * kernels::KvLayout{kv_type_, group.kv_heads, group.head_dim}.layer_bytes();
   }
 
+  void enter_thread() override { bind(0); }
   void run(const Batch& batch, const std::function<void(Step&)>& record) override {
     CpuStep step(ops_, batch, memory_, ropes_, pool_.threads());
     record(step);
@@ -136,6 +140,11 @@ class CpuBackend final : public Backend {
   Packing packing() const {
     return exact_ ? Packing::kExact : ops_.pairs ? Packing::kPairs : Packing::kAsStored;
   }
+  // A thread on each core that we may use stays there. With fewer, others have cores to avoid, and
+  // another server on this machine would choose the same ones: the system does better then.
+  void bind(int thread) const {
+    if (threads_ == topology_.cores()) (void)topology_.bind_thread(thread);
+  }
   void add_to_profile(const OpCost& cost, const ThreadPool::StepTime& time) {
     std::string name = cost.name;
     if (cost.rows > 0) name += fmt::format(" {}x{}", cost.rows, cost.columns);
@@ -155,7 +164,9 @@ class CpuBackend final : public Backend {
   const kernels::Ops& ops_;
   const bool exact_;
   const kernels::KvType kv_type_;
-  Arena arena_;
+  const int threads_;
+  const Topology topology_;
+  Arena arena_{topology_};
   CpuStepMemory memory_;
   std::vector<RopeTable> ropes_;
   std::int64_t vocabulary_ = 0;

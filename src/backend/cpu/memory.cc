@@ -44,6 +44,7 @@ Result<std::byte*> Arena::allocate(std::int64_t bytes) {
   const std::int64_t rounded = (bytes + 63) / 64 * 64;
   if (blocks_.empty() || block_used_ + rounded > blocks_.back().bytes()) {
     HEARTH_TRY(Mapping block, Mapping::reserve(std::max(rounded, kBlockBytes), true));
+    topology_.interleave(block.data(), block.bytes());
     blocks_.push_back(std::move(block));
     block_used_ = 0;
   }

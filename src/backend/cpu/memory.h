@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/topology.h"
 
 namespace hearth::backend {
 
@@ -28,13 +29,16 @@ class Mapping {
   std::int64_t bytes_ = 0;
 };
 
-// Hands out 64-byte aligned pieces of large blocks; all are freed together.
+// Hands out 64-byte aligned pieces of large blocks; all are freed together. Where a machine has
+// several memory nodes, the blocks are spread over them.
 class Arena {
  public:
+  explicit Arena(const Topology& topology) : topology_(topology) {}
   Result<std::byte*> allocate(std::int64_t bytes);
   std::int64_t used() const { return used_; }
 
  private:
+  const Topology& topology_;
   std::vector<Mapping> blocks_;
   std::int64_t block_used_ = 0;
   std::int64_t used_ = 0;

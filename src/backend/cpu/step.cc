@@ -65,6 +65,7 @@ void CpuStep::add_rows(const OpCost& cost, std::int64_t rows,
 }
 
 const float* CpuStep::floats(CpuBuffer& b) {
+  make_late_norm(b);
   if (b.wanted) b.wanted->floats = true;
   return b.values.data();
 }
@@ -72,6 +73,62 @@ const float* CpuStep::floats(CpuBuffer& b) {
 void CpuStep::made_by(CpuBuffer& b, Wanted* wanted) {
   b.has_codes = false;
   b.wanted = wanted;
+  b.late_norm.reset();
+  b.gone = false;
+}
+
+CpuStep::OwnCodes CpuStep::own_codes(CpuBuffer& b) {
+  HEARTH_CHECK(!b.gone);
+  for (OwnRow& row : memory_.own_rows) {
+    row.normed.ensure(b.columns);
+    row.codes.ensure(b.columns);
+    row.scales.ensure(b.columns / kernels::kGroup);
+    row.scaled_sums.ensure(b.columns / kernels::kGroup);
+    row.minus_sums.ensure(b.columns / 16);
+  }
+  const std::int64_t serial = ++memory_.serials;
+  if (b.late_norm) {
+    b.late_norm->used = true;
+    return {b.late_norm->in, b.late_norm->weight, b.late_norm->eps, serial};
+  }
+  return {&b, nullptr, 0.f, serial};
+}
+
+kernels::QuantizedRows CpuStep::make_own_codes(const OwnCodes& own, int thread) const {
+  OwnRow& row = memory_.own_rows[static_cast<std::size_t>(thread)];
+  const std::int64_t columns = own.source->columns;
+  const kernels::QuantizedRows codes = {row.codes.data(), row.scales.data(), row.scaled_sums.data(),
+                                        row.minus_sums.data(), columns};
+  if (row.serial == own.serial) return codes;
+  row.serial = own.serial;
+  const float* values = own.source->values.data();
+  if (own.norm) {
+    ops_.rms_norm(values, own.norm, own.eps, columns, Store::kSet, row.normed.data());
+    values = row.normed.data();
+  }
+  ops_.quantize_rows(values, columns, 0, 1, codes);
+  return codes;
+}
+
+void CpuStep::make_late_norm(CpuBuffer& b) {
+  HEARTH_CHECK(!b.gone);
+  if (!b.late_norm) return;
+  const LateNorm norm = *b.late_norm;
+  b.late_norm.reset();
+  add_norm(b, norm, false);
+}
+
+void CpuStep::will_write(CpuBuffer& b) {
+  for (std::size_t i = 0; i < next_buffer_; ++i) {
+    CpuBuffer& other = memory_.buffers[i];
+    if (!other.late_norm || other.late_norm->in != &b) continue;
+    if (other.late_norm->used) {
+      other.late_norm.reset();
+      other.gone = true;
+    } else {
+      make_late_norm(other);
+    }
+  }
 }
 
 void CpuStep::size_buffer(CpuBuffer& b, std::int64_t rows, std::int64_t columns) {
@@ -90,6 +147,7 @@ Tensor CpuStep::tensor(std::int64_t columns) {
 // makes the values where that op can, else by one of their own.
 void CpuStep::ensure_codes(CpuBuffer& b, std::int64_t rows) {
   if (b.has_codes) return;
+  make_late_norm(b);
   b.quantized.columns = b.columns;
   b.quantized.codes = b.codes.ensure(rows * b.columns);
   b.quantized.scales = b.scales.ensure(rows * b.columns / kernels::kGroup);
@@ -107,6 +165,7 @@ void CpuStep::ensure_codes(CpuBuffer& b, std::int64_t rows) {
 
 void CpuStep::embed(Tensor out, const Weight& embedding, float scale) {
   CpuBuffer& o = buffer(out);
+  will_write(o);
   made_by(o, nullptr);
   const TensorView* stored = &as_cpu(embedding).stored;
   add_rows({"embed"}, rows_, [this, &o, stored, scale](std::int64_t begin, std::int64_t end) {
@@ -125,18 +184,29 @@ void CpuStep::embed(Tensor out, const Weight& embedding, float scale) {
 void CpuStep::rms_norm(Tensor out, Tensor x, const Vector& weight, float eps, bool add_to) {
   CpuBuffer& o = buffer(out);
   CpuBuffer& in = buffer(x);
-  floats(in);
+  const LateNorm norm = {&in, values_of(weight), eps};
+  make_late_norm(in);
+  if (add_to) make_late_norm(o);
+  will_write(o);
+  if (rows_ == 1 && !add_to && &o != &in) {
+    made_by(o, nullptr);
+    o.late_norm = norm;
+    return;
+  }
+  add_norm(o, norm, add_to);
+}
+
+void CpuStep::add_norm(CpuBuffer& o, const LateNorm& norm, bool add_to) {
+  floats(*norm.in);
   Wanted* const wanted = &wanted_.emplace_back();
   made_by(o, wanted);
-  add_rows({"norm"}, rows_,
-           [this, &o, &in, wanted, eps, add_to, w = values_of(weight)](std::int64_t begin,
-                                                                       std::int64_t end) {
-             for (std::int64_t r = begin; r < end; ++r)
-               ops_.rms_norm(in.values.data() + r * in.columns, w, eps, in.columns,
-                             add_to ? Store::kAdd : Store::kSet, o.values.data() + r * o.columns);
-             if (wanted->codes)
-               ops_.quantize_rows(o.values.data(), o.columns, begin, end, o.quantized);
-           });
+  add_rows({"norm"}, rows_, [this, &o, norm, wanted, add_to](std::int64_t begin, std::int64_t end) {
+    const CpuBuffer& in = *norm.in;
+    for (std::int64_t r = begin; r < end; ++r)
+      ops_.rms_norm(in.values.data() + r * in.columns, norm.weight, norm.eps, in.columns,
+                    add_to ? Store::kAdd : Store::kSet, o.values.data() + r * o.columns);
+    if (wanted->codes) ops_.quantize_rows(o.values.data(), o.columns, begin, end, o.quantized);
+  });
 }
 
 // A gate right behind the product that makes its input, of one quantised form: both at once, block
@@ -154,7 +224,10 @@ bool CpuStep::fuse_gate(CpuBuffer& o, CpuBuffer& in, kernels::GateKind kind) {
                        costs_.back().operations, costs_.back().bytes};
   steps_.pop_back();
   costs_.pop_back();
+  std::optional<OwnCodes> own;
+  if (codes_are_own(x, rows_, weight)) own = own_codes(x);
   Wanted* const wanted = &wanted_.emplace_back();
+  will_write(o);
   made_by(o, wanted);
   const std::int64_t block = token_block(weight.columns);
   const std::int64_t blocks = (rows_ + block - 1) / block;
@@ -162,8 +235,9 @@ bool CpuStep::fuse_gate(CpuBuffer& o, CpuBuffer& in, kernels::GateKind kind) {
   const std::int64_t pieces = std::min(groups, threads_ == 1 ? 1 : std::int64_t{4} * threads_);
   for (auto& scratch : memory_.thread_scratch) scratch.ensure(block * 2 * kernels::kGroup);
   add(cost, pieces * blocks,
-      [this, &o, &x, &matrix, bias = weight.bias, wanted, kind, n, block, groups, pieces](
+      [this, &o, &x, &matrix, bias = weight.bias, wanted, kind, n, block, groups, pieces, own](
           std::int64_t chunk, int thread) {
+        const kernels::QuantizedRows codes = own ? make_own_codes(*own, thread) : x.quantized;
         constexpr std::int64_t kPanels = kernels::kGroup / kernels::kPanelRows;
         constexpr std::int64_t kLd = 2 * kernels::kGroup;
         float* const both = memory_.thread_scratch[static_cast<std::size_t>(thread)].data();
@@ -177,7 +251,7 @@ bool CpuStep::fuse_gate(CpuBuffer& o, CpuBuffer& in, kernels::GateKind kind) {
             kernels::PackedMatrix part = matrix;
             part.rows = kernels::kGroup;
             part.data += row / kernels::kPanelRows * panel_size;
-            kernels::QuantizedRows rows = x.quantized;
+            kernels::QuantizedRows rows = codes;
             rows.codes += begin * rows.columns;
             rows.scales += begin * rows.columns / kernels::kGroup;
             rows.scaled_sums += begin * rows.columns / kernels::kGroup;
@@ -203,6 +277,7 @@ void CpuStep::gated(Tensor out, Tensor x, Activation activation) {
   if (fuse_gate(o, in, kind)) return;
   floats(in);
   Wanted* const wanted = &wanted_.emplace_back();
+  will_write(o);
   made_by(o, wanted);
   // With one row the columns are shared out, in whole groups of 32 for the codes.
   const std::int64_t n = o.columns;
@@ -231,7 +306,11 @@ void CpuStep::gated(Tensor out, Tensor x, Activation activation) {
 
 void CpuStep::multiply(const char* name, CpuBuffer& x, std::int64_t rows, const CpuWeight& weight,
                        float* out, std::int64_t ld, bool add_to) {
-  if (weight.any_quantized) ensure_codes(x, rows);
+  std::optional<OwnCodes> own;
+  if (codes_are_own(x, rows, weight))
+    own = own_codes(x);
+  else if (weight.any_quantized)
+    ensure_codes(x, rows);
   const std::int64_t block = token_block(weight.columns);
   if (weight.any_float) {
     floats(x);
@@ -246,15 +325,16 @@ void CpuStep::multiply(const char* name, CpuBuffer& x, std::int64_t rows, const 
                        2.0 * static_cast<double>(rows * weight.rows * weight.columns),
                        static_cast<double>(weight.bytes())};
   add(cost, ranges * blocks,
-      [this, &x, &weight, rows, out, ld, mode, block, ranges](std::int64_t chunk, int thread) {
+      [this, &x, &weight, rows, out, ld, mode, block, ranges, own](std::int64_t chunk, int thread) {
         const CpuWeight::Range& range = weight.ranges[static_cast<std::size_t>(chunk % ranges)];
         const CpuWeight::Segment& segment = weight.segments[range.segment];
         const std::int64_t begin = chunk / ranges * block;
         const std::int64_t end = std::min(rows, begin + block);
         const float* bias = weight.bias ? weight.bias + segment.first_row : nullptr;
         if (kernels::is_quantized(segment.matrix.form))
-          ops_.matmul_q(segment.matrix, x.quantized, bias, mode, range.panel_begin, range.panel_end,
-                        begin, end, out + segment.first_row, ld);
+          ops_.matmul_q(segment.matrix, own ? make_own_codes(*own, thread) : x.quantized, bias,
+                        mode, range.panel_begin, range.panel_end, begin, end,
+                        out + segment.first_row, ld);
         else
           ops_.matmul_f(segment.matrix, x.values.data(), x.columns, bias, mode, range.panel_begin,
                         range.panel_end, begin, end, out + segment.first_row, ld,
@@ -265,6 +345,8 @@ void CpuStep::multiply(const char* name, CpuBuffer& x, std::int64_t rows, const 
 void CpuStep::linear(Tensor out, Tensor x, const Weight& weight, bool add_to) {
   CpuBuffer& o = buffer(out);
   HEARTH_CHECK(x.columns == weight.columns && out.columns == weight.rows);
+  if (add_to) make_late_norm(o);
+  will_write(o);
   multiply("linear", buffer(x), rows_, as_cpu(weight), o.values.data(), o.columns, add_to);
   made_by(o, nullptr);
   if (add_to) return;

@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "backend/backend.h"
@@ -20,6 +21,15 @@ struct Wanted {
   bool floats = false;  // only looked at by operations that can do without
 };
 
+struct CpuBuffer;
+// A norm that has not been made yet: see CpuStep::own_codes().
+struct LateNorm {
+  CpuBuffer* in;
+  const float* weight;
+  float eps;
+  bool used = false;  // somebody has made it for itself
+};
+
 // Activations of a step: float32, and 8-bit codes of the same once a quantised layer wants them.
 struct CpuBuffer {
   std::int64_t columns = 0;
@@ -29,8 +39,19 @@ struct CpuBuffer {
   Scratch<std::int32_t> minus_sums;
   kernels::QuantizedRows quantized;
   // While recording:
-  bool has_codes = false;    // the codes belong to the newest values
-  Wanted* wanted = nullptr;  // of the op that makes the values, if it can make codes too
+  bool has_codes = false;             // the codes belong to the newest values
+  Wanted* wanted = nullptr;           // of the op that makes the values, if it can make codes too
+  std::optional<LateNorm> late_norm;  // the values are this, once somebody wants them
+  bool gone = false;                  // a late norm whose input has changed since it was used
+};
+
+// A row and its codes that a thread has made for itself.
+struct alignas(64) OwnRow {
+  std::int64_t serial = 0;  // of whose codes these are
+  Scratch<float> normed;
+  Scratch<std::int8_t> codes;
+  Scratch<float> scales, scaled_sums;
+  Scratch<std::int32_t> minus_sums;
 };
 
 // Buffers and scratch that live as long as the backend, so that steps allocate nothing in the long
@@ -42,6 +63,8 @@ struct CpuStepMemory {
   std::vector<Scratch<float>> cosines, sines;  // per rope table: (rows, dims / 2)
   std::vector<Scratch<float>> thread_scratch;  // per thread
   Scratch<float> partials;
+  std::vector<OwnRow> own_rows;  // per thread
+  std::int64_t serials = 0;      // given out
 };
 
 // What a pool step is and what it cannot do without: for the profile.
@@ -88,14 +111,39 @@ class CpuStep final : public Step {
   void add(const OpCost& cost, std::int64_t chunks, ThreadPool::ChunkFn fn);
   void add_rows(const OpCost& cost, std::int64_t rows,
                 std::function<void(std::int64_t begin, std::int64_t end)> fn);
+  // The codes of a single row, made by each thread for itself as soon as it has work that reads
+  // them: a norm and a rounding of some hundred columns take less than waiting for each other.
+  struct OwnCodes {
+    const CpuBuffer* source;
+    const float* norm;  // null: the source as it is
+    float eps;
+    std::int64_t serial;
+  };
+  OwnCodes own_codes(CpuBuffer& buffer);
+  kernels::QuantizedRows make_own_codes(const OwnCodes& own, int thread) const;
+  bool codes_are_own(const CpuBuffer& x, std::int64_t rows, const CpuWeight& weight) const {
+    return rows == 1 && rows_ == 1 && weight.any_quantized && !weight.any_float && !x.has_codes &&
+           x.wanted == nullptr;
+  }
+  void add_norm(CpuBuffer& out, const LateNorm& norm, bool add_to);
+  void make_late_norm(CpuBuffer& buffer);
+  void will_write(CpuBuffer& buffer);      // before an operation that changes its values
   const float* floats(CpuBuffer& buffer);  // for an operation that reads them
   void made_by(CpuBuffer& buffer, Wanted* wanted);
   bool fuse_gate(CpuBuffer& out, CpuBuffer& in, kernels::GateKind kind);
   void multiply(const char* name, CpuBuffer& x, std::int64_t rows, const CpuWeight& weight,
                 float* out, std::int64_t ld, bool add_to);
   void ensure_rope(std::size_t table);
-  void rotate_and_store(CpuBuffer& qkv, const AttentionSpec& spec);
-  void attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec);
+  std::int64_t spans_of_longest() const;
+  // Few tiles over a long context: each span is a piece of work of its own.
+  bool split_over_spans(std::int64_t pieces) const {
+    return spans_of_longest() > 1 && pieces < 2 * threads_;
+  }
+  std::vector<Tile> tiles_of(const AttentionSpec& spec) const;
+  void rotate_and_store(CpuBuffer& qkv, const AttentionSpec& spec, std::int64_t row,
+                        std::int64_t kv_head);
+  void attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
+              const std::vector<Tile>& tiles, bool store_too);
 
   const kernels::Ops& ops_;
   const Batch& batch_;

@@ -10,9 +10,7 @@ using kernels::kPageTokens;
 using kernels::kSpanTokens;
 using kernels::kTileRowsMax;
 
-const float* values_or_null(const Vector* v) {
-  return v ? static_cast<const CpuVector*>(v)->values.data() : nullptr;
-}
+const float* values_of(const Vector& v) { return static_cast<const CpuVector&>(v).values.data(); }
 
 }  // namespace
 
@@ -38,69 +36,57 @@ void CpuStep::ensure_rope(std::size_t table) {
            });
 }
 
-// Queries are normed, rotated and scaled where they are; keys and values go to their pages.
-void CpuStep::rotate_and_store(CpuBuffer& qkv, const AttentionSpec& spec) {
-  ensure_rope(spec.rope);
-  auto& cache = static_cast<CpuKvCache&>(*batch_.cache);
-  const kernels::KvLayout layout = cache.group(spec.kv_group).layout;
-  const float* const cosines = memory_.cosines[spec.rope].data();
-  const float* const sines = memory_.sines[spec.rope].data();
-  const float* const q_norm = values_or_null(spec.q_norm);
-  const float* const k_norm = values_or_null(spec.k_norm);
-  // A few pieces a thread, each of neighbouring rows and heads.
-  const std::int64_t items = rows_ * spec.kv_heads;
-  const std::int64_t size = std::max<std::int64_t>(1, items / (threads_ * 4));
-  add({"rope, store"}, (items + size - 1) / size,
-      [this, &qkv, spec, layout, cosines, sines, q_norm, k_norm, items, size](std::int64_t chunk,
-                                                                              int) {
-        const std::int64_t dim = spec.head_dim;
-        const std::int64_t shared = spec.heads / spec.kv_heads;
-        auto& group = static_cast<CpuKvCache&>(*batch_.cache).group(spec.kv_group);
-        for (std::int64_t i = chunk * size; i < std::min(items, (chunk + 1) * size); ++i) {
-          const std::int64_t r = i / spec.kv_heads;
-          const std::int64_t kv_head = i % spec.kv_heads;
-          float* const row = qkv.values.data() + r * qkv.columns;
-          const auto prepare = [&](float* x, const float* norm, float scale) {
-            if (norm) ops_.rms_norm(x, norm, spec.norm_eps, dim, kernels::Store::kSet, x);
-            ops_.rope(x, cosines + r * dim / 2, sines + r * dim / 2, dim, scale);
-          };
-          for (std::int64_t h = kv_head * shared; h < (kv_head + 1) * shared; ++h)
-            prepare(row + h * dim, q_norm, spec.scale);
-          float* const key = row + (spec.heads + kv_head) * dim;
-          const float* const value = row + (spec.heads + spec.kv_heads + kv_head) * dim;
-          prepare(key, k_norm, 1.f);
-          const std::int64_t position = positions_[static_cast<std::size_t>(r)];
-          const auto sequence =
-              static_cast<std::size_t>(row_sequence_[static_cast<std::size_t>(r)]);
-          const std::int32_t page =
-              batch_.sequences[sequence]
-                  .page_tables[spec.kv_group][static_cast<std::size_t>(position / kPageTokens)];
-          std::byte* const head = group.page(page) + spec.layer_in_group * layout.layer_bytes() +
-                                  kv_head * layout.head_bytes();
-          ops_.kv_store(layout, key, value, head, position % kPageTokens);
-        }
-      });
+// Of one row and KV head: queries are normed, rotated and scaled where they are; key and value go
+// to their page.
+void CpuStep::rotate_and_store(CpuBuffer& qkv, const AttentionSpec& spec, std::int64_t row,
+                               std::int64_t kv_head) {
+  auto& group = static_cast<CpuKvCache&>(*batch_.cache).group(spec.kv_group);
+  const std::int64_t dim = spec.head_dim;
+  const std::int64_t shared = spec.heads / spec.kv_heads;
+  const float* const cosines = memory_.cosines[spec.rope].data() + row * dim / 2;
+  const float* const sines = memory_.sines[spec.rope].data() + row * dim / 2;
+  float* const values = qkv.values.data() + row * qkv.columns;
+  const auto prepare = [&](float* x, const Vector* norm, float scale) {
+    if (norm) ops_.rms_norm(x, values_of(*norm), spec.norm_eps, dim, kernels::Store::kSet, x);
+    ops_.rope(x, cosines, sines, dim, scale);
+  };
+  for (std::int64_t h = kv_head * shared; h < (kv_head + 1) * shared; ++h)
+    prepare(values + h * dim, spec.q_norm, spec.scale);
+  float* const key = values + (spec.heads + kv_head) * dim;
+  prepare(key, spec.k_norm, 1.f);
+  const std::int64_t position = positions_[static_cast<std::size_t>(row)];
+  const auto sequence = static_cast<std::size_t>(row_sequence_[static_cast<std::size_t>(row)]);
+  const std::int32_t page =
+      batch_.sequences[sequence]
+          .page_tables[spec.kv_group][static_cast<std::size_t>(position / kPageTokens)];
+  std::byte* const head = group.page(page) + spec.layer_in_group * group.layout.layer_bytes() +
+                          kv_head * group.layout.head_bytes();
+  ops_.kv_store(group.layout, key, values + (spec.heads + spec.kv_heads + kv_head) * dim, head,
+                position % kPageTokens);
 }
 
-void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec) {
-  auto& cache = static_cast<CpuKvCache&>(*batch_.cache);
-  const kernels::KvLayout layout = cache.group(spec.kv_group).layout;
+std::vector<CpuStep::Tile> CpuStep::tiles_of(const AttentionSpec& spec) const {
   const std::int64_t shared = spec.heads / spec.kv_heads;
   const std::int64_t heads_tile = std::min(shared, kTileRowsMax);
   const std::int64_t tokens_tile = kTileRowsMax / heads_tile;
-
   std::vector<Tile> tiles;
-  std::int64_t spans_max = 1;
   for (std::size_t s = 0; s < batch_.sequences.size(); ++s) {
     const BatchSequence& sequence = batch_.sequences[s];
-    spans_max =
-        std::max(spans_max, (sequence.position + sequence.rows + kSpanTokens - 1) / kSpanTokens);
     for (std::int64_t t = 0; t < sequence.rows; t += tokens_tile)
       for (std::int64_t h = 0; h < shared; h += heads_tile)
         tiles.push_back(
             {s, t, std::min(tokens_tile, sequence.rows - t), h, std::min(heads_tile, shared - h)});
   }
-  OpCost cost = {"attention"};
+  return tiles;
+}
+
+// `store_too`: a tile rotates and stores what it looks at, being all that its sequence has there.
+void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
+                     const std::vector<Tile>& tiles, bool store_too) {
+  auto& cache = static_cast<CpuKvCache&>(*batch_.cache);
+  const kernels::KvLayout layout = cache.group(spec.kv_group).layout;
+  const std::int64_t shared = spec.heads / spec.kv_heads;
+  OpCost cost = {store_too ? "rope, store, attention" : "attention"};
   for (const BatchSequence& sequence : batch_.sequences) {
     double seen = 0;  // keys, over all rows
     for (std::int64_t r = 0; r < sequence.rows; ++r) {
@@ -138,12 +124,17 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec) 
   for (auto& scratch : memory_.thread_scratch)
     scratch.ensure(kernels::attention_scratch_floats(spec.head_dim));
 
-  if (spans_max == 1 || tile_count * spec.kv_heads >= 2 * threads_) {
+  const std::int64_t spans_max = spans_of_longest();
+  if (!split_over_spans(tile_count * spec.kv_heads)) {
     add(cost, tile_count * spec.kv_heads,
-        [this, tiles = std::move(tiles), make_tile, spans_of, tile_count](std::int64_t chunk,
-                                                                          int thread) {
-          const auto t =
-              make_tile(tiles[static_cast<std::size_t>(chunk % tile_count)], chunk / tile_count);
+        [this, &qkv, spec, tiles, make_tile, spans_of, tile_count, store_too](std::int64_t chunk,
+                                                                              int thread) {
+          const Tile& tile = tiles[static_cast<std::size_t>(chunk % tile_count)];
+          const std::int64_t kv_head = chunk / tile_count;
+          if (store_too)
+            for (std::int64_t t = 0; t < tile.tokens; ++t)
+              rotate_and_store(qkv, spec, batch_.sequences[tile.sequence].first_row + t, kv_head);
+          const auto t = make_tile(tile, kv_head);
           ops_.attention(t, 0, spans_of(t), nullptr,
                          memory_.thread_scratch[static_cast<std::size_t>(thread)].data());
         });
@@ -166,8 +157,8 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec) 
                        memory_.thread_scratch[static_cast<std::size_t>(thread)].data());
       });
   add({"attention merge"}, tile_count * spec.kv_heads,
-      [this, tiles = std::move(tiles), make_tile, spans_of, tile_count, partials, per_tile,
-       partial](std::int64_t item, int) {
+      [this, tiles, make_tile, spans_of, tile_count, partials, per_tile, partial](std::int64_t item,
+                                                                                  int) {
         const auto t =
             make_tile(tiles[static_cast<std::size_t>(item % tile_count)], item / tile_count);
         const std::int64_t rows = t.tokens * t.heads;
@@ -179,13 +170,35 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec) 
       });
 }
 
+std::int64_t CpuStep::spans_of_longest() const {
+  std::int64_t spans = 1;
+  for (const BatchSequence& s : batch_.sequences)
+    spans = std::max(spans, (s.position + s.rows + kSpanTokens - 1) / kSpanTokens);
+  return spans;
+}
+
 void CpuStep::attention(Tensor out, Tensor qkv, const AttentionSpec& spec) {
   HEARTH_CHECK(qkv.columns == (spec.heads + 2 * spec.kv_heads) * spec.head_dim);
   CpuBuffer& o = buffer(out);
+  CpuBuffer& in = buffer(qkv);
+  will_write(o);
+  floats(in);
   made_by(o, nullptr);
-  floats(buffer(qkv));
-  rotate_and_store(buffer(qkv), spec);
-  attend(o, buffer(qkv), spec);
+  ensure_rope(spec.rope);
+  const std::vector<Tile> tiles = tiles_of(spec);
+  const auto pieces = static_cast<std::int64_t>(tiles.size()) * spec.kv_heads;
+  const bool store_too = tiles.size() == batch_.sequences.size() && !split_over_spans(pieces);
+  if (!store_too) {
+    // A few pieces a thread, each of neighbouring rows and heads.
+    const std::int64_t items = rows_ * spec.kv_heads;
+    const std::int64_t size = std::max<std::int64_t>(1, items / (threads_ * 4));
+    add({"rope, store"}, (items + size - 1) / size,
+        [this, &in, spec, items, size](std::int64_t chunk, int) {
+          for (std::int64_t i = chunk * size; i < std::min(items, (chunk + 1) * size); ++i)
+            rotate_and_store(in, spec, i / spec.kv_heads, i % spec.kv_heads);
+        });
+  }
+  attend(o, in, spec, tiles, store_too);
 }
 
 }  // namespace hearth::backend

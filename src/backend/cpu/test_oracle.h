@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backend/cpu/rig_fixture.h"
+#include "kernels/ops.h"
 #include "tensor/blocks.h"
 
 namespace hearth::backend {

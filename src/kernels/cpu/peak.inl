@@ -61,6 +61,31 @@ double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
 }
 #endif
 
+// Twelve independent chains of float multiply-adds: bfloat16 in pairs, or float32.
+double float_peak_loop(std::int64_t rounds, std::int32_t* sink) {
+  Vf sums[12];
+  for (Vf& s : sums) s = zero();
+#if HEARTH_HAVE_BF16
+  const __m512bh x = as_pairs(_mm512_set1_epi16(0x3c00));
+  const __m512bh y = as_pairs(_mm512_set1_epi16(0x3c01));
+  for (std::int64_t i = 0; i < rounds; ++i)
+    for (Vf& s : sums) {
+      s.v = _mm512_dpbf16_ps(s.v, x, y);
+      asm volatile("" : "+v"(s.v));
+    }
+  const double per_round = 12 * 32 * 2;
+#else
+  const Vf x = set1(0.5f);
+  for (std::int64_t i = 0; i < rounds; ++i)
+    for (Vf& s : sums) s = fma(s, x, x);
+  const double per_round = 12 * 16 * 2;
+#endif
+  Vf total = zero();
+  for (const Vf& s : sums) total = add(total, s);
+  *sink = static_cast<std::int32_t>(sum(total));
+  return per_round * static_cast<double>(rounds);
+}
+
 // Reads n bytes (a multiple of 256) once.
 void read_loop(const std::byte* p, std::int64_t n, std::int32_t* sink) {
   Vf a = zero(), b = zero(), c = zero(), d = zero();

@@ -310,6 +310,16 @@ double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
   return 128.0 * static_cast<double>(rounds);
 }
 
+double float_peak_loop(std::int64_t rounds, std::int32_t* sink) {
+  float sums[64] = {};
+  for (std::int64_t i = 0; i < rounds; ++i)
+    for (float& s : sums) s = s * 0.5f + 1.f;
+  float total = 0;
+  for (float s : sums) total += s;
+  *sink = static_cast<std::int32_t>(total);
+  return 128.0 * static_cast<double>(rounds);
+}
+
 void read_loop(const std::byte* p, std::int64_t n, std::int32_t* sink) {
   std::uint64_t total = 0;  // may wrap round
   for (std::int64_t i = 0; i < n; i += 8) {
@@ -320,9 +330,10 @@ void read_loop(const std::byte* p, std::int64_t n, std::int32_t* sink) {
   *sink = static_cast<std::int32_t>(total);
 }
 
-const Ops kOps = {Isa::kScalar, false,         quantize_rows,  matmul_q, matmul_f,  rms_norm,
-                  gate,         gate_quantize, rope,           kv_store, attention, attention_merge,
-                  argmax,       logsumexp,     int8_peak_loop, read_loop};
+const Ops kOps = {
+    Isa::kScalar, false,         quantize_rows,  matmul_q,        matmul_f,  rms_norm,
+    gate,         gate_quantize, rope,           kv_store,        attention, attention_merge,
+    argmax,       logsumexp,     int8_peak_loop, float_peak_loop, read_loop};
 
 }  // namespace
 
