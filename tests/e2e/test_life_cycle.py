@@ -168,8 +168,13 @@ def test_sighup_reads_the_configuration_again(configured, model):
         ("[server]\nprot = 1\n", ":2: [server] has no setting prot; did you mean port?"),
         ("[limits]\n\nheader_count_max = 0\n", ":3: limits.header_count_max must be from 8 to"),
         ("[limits\n", ":1: "),
-        ('[[keys]]\nname = "x"\nsha256 = "abc"\n', "key x: sha256 must be 64 hex digits"),
-        ('[[models]]\nid = "x"\n', "[[models]] number 1 does not say its model"),
+        ('[[keys]]\nname = "x"\nsha256 = "abc"\n', ":1: key x: sha256 must be 64 hex digits"),
+        ('\n[[keys]]\nsha256 = "abc"\n', ":2: a key needs a name"),
+        ('[[models]]\nmodel = "x"\n[[models]]\nid = "x"\n', ":3: [[models]] must say its model"),
+        (
+            '[[models]]\nmodel = "x"\nid = "y"\n[[models]]\nmodel = "z"\nid = "y"\n',
+            ":4: two models are called y",
+        ),
     ],
 )
 def test_a_bad_configuration_is_one_line_at_the_start(hearth, model, tmp_path, text, words):
