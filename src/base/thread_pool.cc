@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "base/start_thread.h"
 
 namespace hearth {
 namespace {
@@ -44,10 +45,12 @@ std::int64_t now_ns() {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+// Once the other constructor is through, the destructor runs also when this one throws: it joins
+// the workers that have started where a later one cannot.
+ThreadPool::ThreadPool(int threads) : ThreadPool() {
   HEARTH_CHECK(threads >= 1);
   workers_.reserve(static_cast<std::size_t>(threads - 1));
-  for (int t = 1; t < threads; ++t) workers_.emplace_back([this, t] { worker_loop(t); });
+  for (int t = 1; t < threads; ++t) workers_.push_back(start_thread([this, t] { worker_loop(t); }));
 }
 
 ThreadPool::~ThreadPool() {

@@ -25,7 +25,8 @@ class ThreadPool {
     ChunkFn fn;
   };
 
-  explicit ThreadPool(int threads);  // >= 1; the caller of run() is one of them
+  // >= 1; the caller of run() is one of them. Throws std::system_error where no thread can be had.
+  explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -44,6 +45,7 @@ class ThreadPool {
   void parallel_for(std::int64_t chunks, ChunkFn fn);
 
  private:
+  ThreadPool() = default;
   struct alignas(64) Counter {
     std::atomic<std::int64_t> value{0};
   };
