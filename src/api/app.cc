@@ -76,7 +76,7 @@ struct App::Impl {
   Impl(std::vector<ServedModel> m, AppOptions o)
       : options(std::move(o)),
         request_timeout(options.request_timeout),
-        admin(models, options.load_model),
+        admin(models, options.load_model, options.requests),
         output_pool(std::make_shared<TaskPool>(1, std::numeric_limits<std::size_t>::max())),
         text_pool(
             std::make_unique<TaskPool>(std::max(1, options.text_threads), options.text_queue_max)) {
