@@ -501,6 +501,8 @@ void App::set_request_timeout(std::chrono::milliseconds timeout) {
   impl_->request_timeout = timeout;
 }
 
+void App::count_config_reload(bool taken) { impl_->metrics->count_config_reload(taken); }
+
 void App::stop_taking_requests() { impl_->stopping = true; }
 
 }  // namespace hearth::api
