@@ -85,9 +85,10 @@ def test_sigterm_drains(own_server):
 
 
 def test_draining_has_an_end(configured, model):
-    server, _ = configured("[limits]\ndrain_timeout_ms = 500\n" + model_entry(model, "a"))
-    # Many at once, so that none of them can be over in time.
-    streams = [OpenStream(server) for _ in range(8)]
+    entry = f'[[models]]\nmodel = "{model}"\ncache_mib = 256\nctx = 4096\n'
+    server, _ = configured("[limits]\ndrain_timeout_ms = 500\n" + entry)
+    # Far more than can be made in that time.
+    streams = [OpenStream(server, {**LONG, "max_tokens": 4000}) for _ in range(2)]
     begin = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(STOP_S_MAX) == 0
