@@ -69,8 +69,8 @@ Parsed<LoadRequest> parse_load(const Document& document) {
 
 }  // namespace
 
-Admin::Admin(ModelSet& models, ModelLoader load)
-    : models_(models), load_(std::move(load)), pool_(1, kLoadsWaitingMax) {}
+Admin::Admin(ModelSet& models, ModelLoader load, const RequestLimits& limits)
+    : models_(models), load_(std::move(load)), limits_(limits), pool_(1, kLoadsWaitingMax) {}
 
 Admin::~Admin() { pool_.stop(); }
 
@@ -111,7 +111,7 @@ void Admin::list(const Call& call) {
 }
 
 void Admin::load(const Call& call) {
-  const auto document = read_document(call.request, false);
+  const auto document = read_document(call.request, false, limits_);
   if (!document) return refuse(call, document.error().error, document.error().param);
   const auto request = parse_load(*document);
   if (!request) return refuse(call, request.error().error, request.error().param);

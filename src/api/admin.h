@@ -11,6 +11,7 @@
 #include <string>
 
 #include "api/model_set.h"
+#include "api/request_limits.h"
 #include "api/route_table.h"
 #include "base/result.h"
 #include "base/task_pool.h"
@@ -25,13 +26,13 @@ struct LoadRequest {
 };
 
 // Blocks until the model can be used. Errors: "model_not_found", "invalid_name", "out_of_memory"
-// (said in words), and whatever may be wrong with its files.
+// (said in words), "no_threads", and whatever may be wrong with its files.
 using ModelLoader = std::function<Result<ServedModel>(const LoadRequest& request)>;
 
 class Admin {
  public:
   // `load` null: models cannot be loaded here, only listed and unloaded.
-  Admin(ModelSet& models, ModelLoader load);
+  Admin(ModelSet& models, ModelLoader load, const RequestLimits& limits);
   ~Admin();
 
   void add_routes(RouteTable& routes);
@@ -43,6 +44,7 @@ class Admin {
 
   ModelSet& models_;
   const ModelLoader load_;
+  const RequestLimits limits_;
   TaskPool pool_;  // one model at a time: each wants all the memory that is left
 };
 

@@ -24,10 +24,13 @@ class Models : public ::testing::Test {
 
   AppOptions options() {
     AppOptions out;
+    out.requests.json_depth_max = 8;
     out.load_model = [this](const LoadRequest& request) -> Result<ServedModel> {
       asked_ = request;
       if (request.model == "huge")
         return fail(ErrorKind::kExhausted, "out_of_memory", "huge needs 900 MiB, 5 MiB are free");
+      if (request.model == "threads")
+        return fail(ErrorKind::kExhausted, "no_threads", "no thread can be had for threads");
       ServedModel model;
       model.id = request.id.empty() ? request.model : request.id;
       SimulatedOptions says_so = says("from " + model.id);
@@ -103,6 +106,7 @@ TEST_F(Models, UnloadingLetsOpenRequestsEnd) {
 
 TEST_F(Models, AreRefusedInWords) {
   EXPECT_EQ(load(R"({"model":"huge"})"), "507 out_of_memory");
+  EXPECT_EQ(load(R"({"model":"threads"})"), "503 no_threads");
   EXPECT_EQ(load(R"({"model":"x","id":"org/first"})"), "409 model_exists");
   EXPECT_EQ(load(R"({"model":"bare"})"), "409 model_exists");
   EXPECT_EQ(load(R"({"model":"x","id":"../x"})"), "400 invalid_value");
@@ -112,6 +116,7 @@ TEST_F(Models, AreRefusedInWords) {
   EXPECT_EQ(load(R"({"model":"x","colour":"red"})"), "400 unknown_field");
   EXPECT_EQ(load(R"({"id":"x"})"), "400 missing_field");
   EXPECT_EQ(load("{"), "400 invalid_json");
+  EXPECT_EQ(load(R"({"model":"huge","x":[[[[[[[[1]]]]]]]]})"), "400 json_too_deep");
 }
 
 TEST_F(Models, BelongToWhoHasThatPermission) {

@@ -76,7 +76,7 @@ struct App::Impl {
   Impl(std::vector<ServedModel> m, AppOptions o)
       : options(std::move(o)),
         request_timeout(options.request_timeout),
-        admin(models, options.load_model),
+        admin(models, options.load_model, options.requests),
         output_pool(std::make_shared<TaskPool>(1, std::numeric_limits<std::size_t>::max())),
         text_pool(
             std::make_unique<TaskPool>(std::max(1, options.text_threads), options.text_queue_max)) {
@@ -500,6 +500,8 @@ void App::set_identities(std::shared_ptr<const security::Identities> identities)
 void App::set_request_timeout(std::chrono::milliseconds timeout) {
   impl_->request_timeout = timeout;
 }
+
+void App::count_config_reload(bool taken) { impl_->metrics->count_config_reload(taken); }
 
 void App::stop_taking_requests() { impl_->stopping = true; }
 

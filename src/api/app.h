@@ -54,6 +54,9 @@ class App {
   // those that are open go on.
   void stop_taking_requests();
 
+  // Thread-safe, for /metrics: whether a configuration that was read again has been taken.
+  void count_config_reload(bool taken);
+
   // For /metrics. The server exists after the app: give on_refusal() to its options, and say where
   // its figures come from once it is there; they are asked for until the app ends.
   std::function<void(int status, std::string_view code)> on_refusal();

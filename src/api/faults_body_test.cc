@@ -1,6 +1,7 @@
 // Faults in what a request says: JSON, UTF-8, numbers, lengths, templates. The numbers are those of
 // docs/faults.md.
 #include "api/whole_server_fixture.h"
+#include "crypto/sha256.h"
 #include "testing/smollm2_vocab.h"
 #include "text/detokenizer.h"
 
@@ -8,8 +9,17 @@ namespace hearth::api {
 namespace {
 
 const std::vector<std::string> kJsonRoutes = {
-    "/generate",      "/v1/completions", "/v1/chat/completions",
-    "/v1/embeddings", "/tokenize",       "/detokenize"};
+    "/generate", "/v1/completions", "/v1/chat/completions", "/v1/embeddings",
+    "/tokenize", "/detokenize",     "/admin/models"};
+
+// As somebody who may use each of them.
+RawResponse post(WholeServer& whole, const std::string& route, const std::string& body) {
+  const auto identities = security::Identities::create(
+      {{"ops", crypto::sha256_hex("ops-key"), {"manage-models", "use-models"}}});
+  EXPECT_TRUE(identities);
+  whole.app().set_identities(std::make_shared<const security::Identities>(*identities));
+  return whole.send(http_post(route, body, "Authorization: Bearer ops-key\r\n"));
+}
 
 std::string message_of(const RawResponse& response) {
   const auto document = parse_json(response.body);
@@ -42,7 +52,7 @@ TEST(Fault05, MalformedJsonIsRefusedWithItsPosition) {
   for (const std::string& route : kJsonRoutes) {
     for (const auto& [body, position] : cases) {
       SCOPED_TRACE(route + " " + body);
-      const RawResponse response = whole.post(route, body);
+      const RawResponse response = post(whole, route, body);
       EXPECT_EQ(verdict(response), "400 invalid_json");
       const std::string wanted = "at byte " + std::to_string(position) + ":";
       EXPECT_NE(message_of(response).find(wanted), std::string::npos) << message_of(response);
@@ -55,17 +65,18 @@ TEST(Fault05, MalformedJsonIsRefusedWithItsPosition) {
 TEST(Fault06, DeepNestingIsRefused) {
   WholeServer whole;
   Undisturbed stream(whole);
-  const int depth = 100'000;
-  std::string objects;
-  for (int i = 0; i < depth; ++i) objects += "{\"a\":";
-  const std::string arrays(depth, '[');
   for (const std::string& route : kJsonRoutes) {
+    // Administrators may send no more than 64 KiB.
+    const int depth = route == "/admin/models" ? 10'000 : 100'000;
+    std::string objects;
+    for (int i = 0; i < depth; ++i) objects += "{\"a\":";
+    const std::string arrays(depth, '[');
     for (const std::string& body :
          {arrays, arrays + std::string(depth, ']'), objects,
           objects + "1" + std::string(depth, '}'), "{\"prompt\":" + arrays,
           "{\"messages\":" + arrays + std::string(depth, ']') + "}",
           "{\"prompt\":\"x\",\"logit_bias\":" + objects}) {
-      const RawResponse response = whole.post(route, body);
+      const RawResponse response = post(whole, route, body);
       EXPECT_EQ(verdict(response), "400 json_too_deep") << route << body.substr(0, 40);
       EXPECT_NE(message_of(response).find("byte "), std::string::npos) << message_of(response);
     }
@@ -101,7 +112,7 @@ TEST(Fault07, TextThatIsNoUtf8IsRefused) {
              "{\"prompt\":\"x\",\"stop\":[\"" + bad + "\"]}",
          }) {
       for (const std::string& route : kJsonRoutes) {
-        const RawResponse response = whole.post(route, body);
+        const RawResponse response = post(whole, route, body);
         EXPECT_EQ(verdict(response), "400 invalid_json") << route;
         EXPECT_TRUE(net::is_valid_utf8(response.body));
       }
@@ -112,7 +123,7 @@ TEST(Fault07, TextThatIsNoUtf8IsRefused) {
        {R"({"prompt":"a\u0000b"})", R"({"prompt":"x","stop":"\u0000"})", R"({"\u0000":1})",
         R"({"messages":[{"role":"user","content":"\u0000"}]})"}) {
     for (const std::string& route : kJsonRoutes) {
-      EXPECT_EQ(verdict(whole.post(route, body)), "400 invalid_value") << route << body;
+      EXPECT_EQ(verdict(post(whole, route, body)), "400 invalid_value") << route << body;
     }
   }
   for (const char* query : {"prompt=%ff", "prompt=%00", "prompt=%ed%a0%80", "pro%c3mpt=x"}) {
@@ -367,8 +378,9 @@ TEST(Fault14, ChatTemplatesInRequestsAreRefusedAtAnyDepth) {
   for (const std::string& place : places) {
     SCOPED_TRACE(place);
     for (const std::string& route : kJsonRoutes) {
-      const RawResponse response = whole.post(
-          route, R"({"prompt":"x","messages":[{"role":"user","content":"x"}],)" + place + "}");
+      const RawResponse response =
+          post(whole, route,
+               R"({"prompt":"x","messages":[{"role":"user","content":"x"}],)" + place + "}");
       EXPECT_EQ(verdict(response), "400 unsupported_field") << route;
       EXPECT_NE(message_of(response).find("chat template"), std::string::npos) << route;
     }

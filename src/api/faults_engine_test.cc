@@ -1,6 +1,7 @@
 // Faults that reach the engine: clients that leave or do not read, output that is no number, a
 // cache that is too small. The numbers are those of docs/faults.md.
 #include "api/whole_server_fixture.h"
+#include "base/fault_point.h"
 #include "engine/poisoned_model_fixture.h"
 
 namespace hearth::api {
@@ -288,6 +289,63 @@ TEST(Fault23, AFullQueueSaysWhenToComeAgainAndLosesNobody) {
   for (std::thread& client : clients) client.join();
   EXPECT_GT(refused, 0);
   stream.check_after({errors_of("queue_full")});
+}
+
+TEST(Fault24, AFailedEngineTellsEveryOpenRequestOnce) {
+  WholeServerOptions options;
+  options.pace = 1ms;
+  options.engine.running_max = 4;
+  WholeServer whole(options);
+  std::vector<std::unique_ptr<LoopbackClient>> clients;
+  const auto ask = [&](int choices, bool streaming) -> LoopbackClient& {
+    clients.push_back(std::make_unique<LoopbackClient>(whole.port()));
+    clients.back()->send(http_post(
+        "/v1/completions", fmt::format(R"({{"prompt":"x","max_tokens":900,"n":{},"stream":{},)"
+                                       R"("ignore_eos":true}})",
+                                       choices, streaming)));
+    return *clients.back();
+  };
+  // Streams that have begun; a whole answer in the batch; and what waits, of both kinds.
+  ask(1, true).read_until("\"text\"", WholeServer::kPatience);
+  ask(2, true).read_until("\"text\"", WholeServer::kPatience);
+  ask(1, false);
+  EXPECT_TRUE(eventually([&] { return whole.engine_stats().running == 4; }));
+  ask(1, true);
+  ask(3, false);
+  ask(1, false);
+  EXPECT_TRUE(eventually([&] { return whole.engine_stats().waiting == 3; }));
+  fault::arm("engine.step", 2);
+
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    const RawResponse response = clients[i]->read_response(WholeServer::kPatience);
+    EXPECT_TRUE(response.complete) << i;
+    if (i >= 2) {  // there was still time for a status
+      EXPECT_EQ(verdict(response), "503 engine_failed") << i;
+      continue;
+    }
+    EXPECT_EQ(response.status, 200);
+    const std::vector<std::string> events = events_of(response.body);
+    ASSERT_GE(events.size(), 2u);
+    ASSERT_TRUE(events.back().starts_with("error|")) << events.back();
+    EXPECT_EQ((*parse_json(events.back().substr(6)))["error"]["code"], "engine_failed");
+    for (std::size_t e = 0; e + 1 < events.size(); ++e) {
+      const auto event = parse_json(events[e]);
+      ASSERT_TRUE(event) << events[e];  // [DONE] is not among them
+      EXPECT_TRUE((*event)["choices"][0]["finish_reason"].is_null()) << events[e];
+    }
+  }
+  for (const char* path : {"/health", "/ready"}) {
+    const RawResponse response = whole.send(http_get(path));
+    EXPECT_EQ(response.status, 503) << path;
+    EXPECT_EQ(response.body, R"({"status":"engine_failed"})") << path;
+  }
+  const std::string metrics = whole.metrics();
+  const std::string model = R"({model_name="org/tiny"})";
+  EXPECT_NE(metrics.find("\nhearth_engine_healthy" + model + " 0\n"), std::string::npos);
+  EXPECT_NE(metrics.find("\nhearth_kv_pages_used" + model + " 0\n"), std::string::npos);
+  EXPECT_EQ(value_of(metrics, errors_of("engine_failed")), static_cast<double>(clients.size()));
+  EXPECT_EQ(verdict(whole.post("/generate", R"({"prompt":"x"})")), "503 engine_failed");
+  EXPECT_FALSE(fault::g_armed);
 }
 
 }  // namespace

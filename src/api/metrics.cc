@@ -147,6 +147,14 @@ struct Metrics::Impl {
           .Name("hearth_errors_total")
           .Help("Errors told to clients, by their code")
           .Register(registry);
+  prometheus::Family<prometheus::Counter>& reloads =
+      prometheus::BuildCounter()
+          .Name("hearth_config_reloads_total")
+          .Help(
+              "Times that SIGHUP asked for the configuration to be read again, by what came of it")
+          .Register(registry);
+  prometheus::Counter& reloads_taken = reloads.Add({{"result", "ok"}});
+  prometheus::Counter& reloads_refused = reloads.Add({{"result", "refused"}});
   std::mutex mutex;
   std::map<std::string, std::shared_ptr<ModelMetrics>> models;
 };
@@ -176,6 +184,10 @@ void Metrics::count_request(std::string_view route, std::string_view method, int
 
 void Metrics::count_error(std::string_view code) {
   impl_->errors.Add({{"code", std::string(code)}}).Increment();
+}
+
+void Metrics::count_config_reload(bool taken) {
+  (taken ? impl_->reloads_taken : impl_->reloads_refused).Increment();
 }
 
 std::string Metrics::text(const ServerState& state) {

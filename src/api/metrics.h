@@ -68,6 +68,7 @@ class Metrics {
   // `route` is a route's pattern, never a path that a client made up; `method` may be anything.
   void count_request(std::string_view route, std::string_view method, int status);
   void count_error(std::string_view code);  // a word of this program's own
+  void count_config_reload(bool taken);
 
   // Only the models of `state` are shown.
   std::string text(const ServerState& state);

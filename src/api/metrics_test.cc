@@ -443,6 +443,21 @@ TEST(Metrics, FullPagesAndWaitingRequests) {
   EXPECT_TRUE(shows("hearth_accept_pauses_total 11"));
 }
 
+TEST(Metrics, BothResultsOfAReloadAreThereFromTheStart) {
+  Metrics metrics;
+  const auto reloads = [&](const char* result) {
+    return read_text(metrics.text({}))
+        .at(std::string("hearth_config_reloads_total{result=\"") + result + "\"}");
+  };
+  EXPECT_EQ(reloads("ok"), 0.);
+  EXPECT_EQ(reloads("refused"), 0.);
+  metrics.count_config_reload(true);
+  metrics.count_config_reload(false);
+  metrics.count_config_reload(false);
+  EXPECT_EQ(reloads("ok"), 1.);
+  EXPECT_EQ(reloads("refused"), 2.);
+}
+
 TEST(Metrics, BoundsOfSizesEndAtTheContext) {
   Metrics metrics;
   ServerState state;

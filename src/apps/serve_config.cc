@@ -85,6 +85,17 @@ void describe_key(Settings& in, security::KeyEntry& key) {
           "Of the key, in hex. For a new one: openssl rand -hex 32, then\n"
           "printf %s \"$KEY\" | sha256sum");
   in.list("permissions", key.permissions, "Of use-models, read-metrics, manage-models.");
+  in.check(security::check(key));
+}
+
+// What one entry has and no other may have too; empty: nothing.
+template <class Entry>
+bool is_taken(const std::vector<Entry>& entries, const Entry& entry, std::string Entry::* member) {
+  for (const Entry& other : entries) {
+    if (&other == &entry) return false;
+    if (!(entry.*member).empty() && other.*member == entry.*member) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -109,6 +120,7 @@ void describe(Settings& in, ServedOptions& model) {
              "Requests that wait; more: 429.");
   in.integer("queue_tokens_max", model.queue_tokens_max, 1, std::int64_t{1} << 40,
              "Tokens of the prompts that wait; more: 429.");
+  if (model.model.empty()) in.check(invalid("invalid_config", "[[models]] must say its model"));
 }
 
 void describe(Settings& in, ServeConfig& config) {
@@ -124,22 +136,26 @@ void describe(Settings& in, ServeConfig& config) {
       "models",
       "Any number of them, each with an engine of its own; the first is `default`. SIGHUP loads "
       "those\nthat are new, unloads those that are gone and loads those that have changed again.",
-      config.models, [](Settings& t, ServedOptions& model) { describe(t, model); });
+      config.models, [&](Settings& t, ServedOptions& model) {
+        describe(t, model);
+        if (is_taken(config.models, model, &ServedOptions::id))
+          t.check(invalid("invalid_config", "two models are called {}", model.id));
+      });
   in.tables<security::KeyEntry>(
       "keys",
       "Keys and what they permit. Without a key whoever comes from this machine may use models "
       "and read\nmetrics; /admin needs a key with manage-models. SIGHUP reads them again.",
-      config.keys, describe_key);
+      config.keys, [&](Settings& t, security::KeyEntry& key) {
+        describe_key(t, key);
+        if (is_taken(config.keys, key, &security::KeyEntry::sha256))
+          t.check(invalid("invalid_config", "key {}: another entry has the same key", key.name));
+      });
 }
 
 Result<ServeConfig> read_config(const std::string& path) {
   HEARTH_TRY(const std::string text, read_input_file(path, kFileBytesMax));
   ServeConfig config;
   HEARTH_TRY_VOID(read_settings(text, path, [&](Settings& in) { describe(in, config); }));
-  for (std::size_t i = 0; i < config.models.size(); ++i)
-    if (config.models[i].model.empty())
-      return invalid("invalid_config", "{}: [[models]] number {} does not say its model", path,
-                     i + 1);
   return config;
 }
 

@@ -2,59 +2,62 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <new>
+#include <system_error>
 #include <utility>
 
 #include "base/cpu.h"
+#include "base/fault_point.h"
 #include "base/log.h"
 
 namespace hearth::apps {
-
 namespace {
 
 // Repacked weights take at most 1.15 of what they take in the file (docs/adr), float32 ones four
 // bytes each; besides them activations, tokenizer and threads.
 constexpr std::int64_t kBesidesBytes = 64 << 20;
 
-Status check_memory(const model::ModelSource& source, const ModelOptions& options) {
+MemoryNeed need_of(const model::ModelSource& source, const ModelOptions& options) {
   double weights = 0;
   for (const TensorView& tensor : source.weights->tensors()) {
     const double stored = 1.15 * static_cast<double>(tensor.data.size());
     const double exact = 4.0 * static_cast<double>(tensor.elems());
     weights += options.precision == "f32" ? std::max(stored, exact) : stored;
   }
-  const std::int64_t wanted =
-      static_cast<std::int64_t>(weights) + kBesidesBytes + (options.cache_mib << 20);
-  const std::int64_t there = available_memory();
-  if (wanted <= there) return {};
-  return fail(ErrorKind::kExhausted, "out_of_memory",
-              "{} needs about {} MiB of memory: {} for its weights, the rest for keys, values and "
-              "activations; {} MiB are available",
-              source.name, wanted >> 20, static_cast<std::int64_t>(weights) >> 20, there >> 20);
+  return {static_cast<std::int64_t>(weights), kBesidesBytes + (options.cache_mib << 20)};
 }
 
-}  // namespace
-
-Result<api::ServedModel> load_served(const ServedOptions& options, engine::EngineReaper& reaper,
-                                     std::function<void()> on_failure) {
-  const auto begun = std::chrono::steady_clock::now();
-  api::ServedModel served;
-  HEARTH_TRY(model::ModelSource source, open_model(options.model));
-  HEARTH_TRY_VOID(check_memory(source, options));
-  served.id = options.id.empty() ? source.name : options.id;
-  HEARTH_TRY(served.chat_template, chat_template(source, options.chat_template));
-  if (source.tokenizer) {
-    HEARTH_TRY(served.tokenizer, make_model_tokenizer(source));
-    served.bos_token = served.tokenizer->data().text_of(served.tokenizer->data().bos);
-    served.eos_token = served.tokenizer->data().text_of(served.tokenizer->data().eos);
+// What `work` makes; where memory or threads run out meanwhile, an error. Other models are at work
+// in this process, and they go on.
+template <class Work>
+auto contained(const std::string& name, Work work) -> decltype(work()) {
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorKind::kExhausted, "out_of_memory",
+                "there was no memory left while {} was loaded", name);
+  } catch (const std::system_error& error) {
+    // What std::thread throws, and nothing else that has this type.
+    if (error.code() != std::errc::resource_unavailable_try_again) throw;
+    return fail(ErrorKind::kExhausted, "no_threads",
+                "no thread can be had for {}: the process is at its limit", name);
   }
+}
+
+Result<api::ServedModel> load(OpenedModel opened, engine::EngineReaper& reaper,
+                              std::function<void()> on_failure) {
+  const auto begun = std::chrono::steady_clock::now();
+  api::ServedModel served = std::move(opened.served);
+  if (FAULT_POINT("model.load")) throw std::bad_alloc();
+  HEARTH_TRY(auto model, load_model(std::move(opened.source), opened.options));
+  const std::string device = model->backend().describe();
+  served.weight_bytes = model->backend().weight_bytes();
+  HEARTH_TRY(auto engine, start_engine(std::move(model), opened.options, std::move(on_failure)));
+  served.cache_bytes = engine->cache_bytes();
   served.created = std::chrono::duration_cast<std::chrono::seconds>(
                        std::chrono::system_clock::now().time_since_epoch())
                        .count();
-  HEARTH_TRY(auto model, load_model(std::move(source), options));
-  const std::string device = model->backend().describe();
-  served.weight_bytes = model->backend().weight_bytes();
-  HEARTH_TRY(auto engine, start_engine(std::move(model), options, std::move(on_failure)));
-  served.cache_bytes = engine->cache_bytes();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
   log::info(
       "{} on {}: {} MiB of weights, context {}, {} MiB for keys and values, loaded in {:.2f} s",
@@ -62,6 +65,52 @@ Result<api::ServedModel> load_served(const ServedOptions& options, engine::Engin
       served.cache_bytes >> 20, took.count());
   served.engine = reaper.adopt(std::move(engine));
   return served;
+}
+
+Result<OpenedModel> open(const ServedOptions& options) {
+  OpenedModel opened;
+  opened.options = options;
+  HEARTH_TRY(opened.source, open_model(options.model));
+  const model::ModelSource& source = opened.source;
+  HEARTH_TRY_VOID(source.config());
+  opened.need = need_of(source, options);
+  api::ServedModel& served = opened.served;
+  served.id = options.id.empty() ? source.name : options.id;
+  HEARTH_TRY(served.chat_template, chat_template(source, options.chat_template));
+  if (source.tokenizer) {
+    HEARTH_TRY(served.tokenizer, make_model_tokenizer(source));
+    served.bos_token = served.tokenizer->data().text_of(served.tokenizer->data().bos);
+    served.eos_token = served.tokenizer->data().text_of(served.tokenizer->data().eos);
+  }
+  return opened;
+}
+
+}  // namespace
+
+Result<OpenedModel> open_served(const ServedOptions& options) {
+  const std::string name = std::filesystem::path(options.model).filename().string();
+  return contained(name, [&] { return open(options); });
+}
+
+Status check_room(const std::string& name, const MemoryNeed& need, std::int64_t available) {
+  if (need.total() <= available) return {};
+  return fail(ErrorKind::kExhausted, "out_of_memory",
+              "{} needs about {} MiB of memory: {} for its weights, the rest for keys, values and "
+              "activations; {} MiB are available",
+              name, need.total() >> 20, need.weights >> 20, available >> 20);
+}
+
+Result<api::ServedModel> load_served(OpenedModel opened, engine::EngineReaper& reaper,
+                                     std::function<void()> on_failure) {
+  const std::string id = opened.served.id;
+  HEARTH_TRY_VOID(check_room(opened.source.name, opened.need, available_memory()));
+  return contained(id, [&] { return load(std::move(opened), reaper, std::move(on_failure)); });
+}
+
+Result<api::ServedModel> load_served(const ServedOptions& options, engine::EngineReaper& reaper,
+                                     std::function<void()> on_failure) {
+  HEARTH_TRY(OpenedModel opened, open_served(options));
+  return load_served(std::move(opened), reaper, std::move(on_failure));
 }
 
 }  // namespace hearth::apps

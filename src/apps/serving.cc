@@ -1,11 +1,10 @@
 #include "apps/serving.h"
 
-#include <algorithm>
-#include <atomic>
-#include <map>
+#include <memory>
 #include <mutex>
 #include <utility>
 
+#include "apps/configured_models.h"
 #include "base/log.h"
 #include "base/task_pool.h"
 #include "engine/engine_reaper.h"
@@ -14,15 +13,15 @@
 namespace hearth::apps {
 namespace {
 
-// Two of them are the same model if they would be written the same way.
-std::string as_text(const ServedOptions& model) {
-  ServedOptions copy = model;
-  return print_settings([&](Settings& in) { describe(in, copy); });
-}
-
-std::string as_text(const net::ServerOptions& server) {
-  return fmt::format("{}:{} {} {}", server.host, server.port, server.io_threads,
-                     fmt::join(server.allowed_hosts, ","));
+// The settings that hold until the next start, as text.
+std::string at_start_only(ServeConfig config) {
+  const ServeConfig other;
+  static_cast<net::ServerLimits&>(config.server) = other.server;
+  config.app.request_timeout = other.app.request_timeout;
+  config.log_level = other.log_level;
+  config.models.clear();
+  config.keys.clear();
+  return print_settings([&](Settings& in) { describe(in, config); });
 }
 
 class Serving {
@@ -32,28 +31,20 @@ class Serving {
   Status run(const std::function<Result<ServeConfig>()>& read_again);
 
  private:
-  Result<api::ServedModel> load(const ServedOptions& options);
   Result<api::ServedModel> load_from_store(const api::LoadRequest& request);
   void on_engine_failure();
   void reload(const std::function<Result<ServeConfig>()>& read_again);
-  void apply_models(std::vector<ServedOptions> wanted);
-  Status apply_keys(const std::vector<security::KeyEntry>& keys);
+  Status change_to(const Result<ServeConfig>& read);
 
   ServeConfig config_;
-  std::map<std::string, std::string> configured_;  // id of a served model -> its entry as text
-  std::mutex load_mutex_;  // one at a time: each looks at the memory that is left
   std::mutex failure_mutex_;
   bool failed_ = false;
   net::Server* stop_on_failure_ = nullptr;
-  engine::EngineReaper engines_;  // outlives the app, whose requests hold engines
+  engine::EngineReaper engines_;              // outlives the app, whose requests hold engines
+  std::unique_ptr<ConfiguredModels> models_;  // outlives the app, which may be loading one
   std::unique_ptr<api::App> app_;
   std::unique_ptr<net::Server> server_;
 };
-
-Result<api::ServedModel> Serving::load(const ServedOptions& options) {
-  const std::lock_guard lock(load_mutex_);
-  return load_served(options, engines_, [this] { on_engine_failure(); });
-}
 
 Result<api::ServedModel> Serving::load_from_store(const api::LoadRequest& request) {
   // A name, never a path: whoever may load models may not look at other files.
@@ -64,7 +55,7 @@ Result<api::ServedModel> Serving::load_from_store(const api::LoadRequest& reques
   options.id = request.id;
   options.context = request.context;
   options.kv_type = request.kv_type;
-  return load(options);
+  return models_->load(options);
 }
 
 // On the engine's thread. All its requests have had their error; the others get the time that
@@ -75,62 +66,34 @@ void Serving::on_engine_failure() {
   if (stop_on_failure_ != nullptr) stop_on_failure_->stop();
 }
 
-Status Serving::apply_keys(const std::vector<security::KeyEntry>& keys) {
-  HEARTH_TRY(auto identities, security::Identities::create(keys));
-  app_->set_identities(std::make_shared<const security::Identities>(std::move(identities)));
-  return {};
+Result<std::shared_ptr<const security::Identities>> identities_of(const ServeConfig& config) {
+  HEARTH_TRY(auto identities, security::Identities::create(config.keys));
+  return std::make_shared<const security::Identities>(std::move(identities));
 }
 
-void Serving::apply_models(std::vector<ServedOptions> wanted) {
-  // An administrator may have unloaded what the configuration had loaded.
-  std::erase_if(configured_, [&](const auto& entry) { return !app_->models().find(entry.first); });
-  std::map<std::string, std::string> kept;  // entry as text -> id
-  for (const auto& [id, text] : configured_) kept[text] = id;
-  const std::string first = wanted.empty() ? std::string() : as_text(wanted.front());
-  std::vector<ServedOptions> fresh;
-  for (ServedOptions& model : wanted)
-    if (kept.erase(as_text(model)) == 0) fresh.push_back(std::move(model));
-  // First those that go, so that there is room for those that come.
-  for (const auto& [text, id] : kept) {
-    app_->models().remove(id);
-    configured_.erase(id);
-    log::info("{} unloaded", id);
-  }
-  for (const ServedOptions& options : fresh) {
-    auto model = load(options);
-    if (!model) {
-      log::error("{} is not served: {}", options.model, model.error().message);
-      continue;
-    }
-    const std::string id = model->id;
-    if (app_->models().add(*std::move(model))) {
-      configured_[id] = as_text(options);
-    } else {
-      log::error("{} is not served: another model is called {} already", options.model, id);
-    }
-  }
-  for (const auto& [id, text] : configured_)
-    if (text == first) app_->models().make_default(id);
-}
-
-void Serving::reload(const std::function<Result<ServeConfig>()>& read_again) {
-  auto read = read_again();
-  Status keys;
-  if (read) keys = apply_keys(read->keys);
-  if (!read || !keys) {
-    log::error("the configuration stays as it was: {}",
-               read ? keys.error().message : read.error().message);
-    return;
-  }
-  if (as_text(read->server) != as_text(config_.server) ||
-      read->app.text_threads != config_.app.text_threads ||
-      read->app.text_queue_max != config_.app.text_queue_max)
+// All of it or nothing.
+Status Serving::change_to(const Result<ServeConfig>& read) {
+  if (!read) return tl::unexpected<Error>(read.error());
+  HEARTH_TRY(auto identities, identities_of(*read));
+  HEARTH_TRY(auto change, models_->check(read->models));
+  HEARTH_TRY_VOID(models_->apply(std::move(change)));
+  app_->set_identities(std::move(identities));
+  if (at_start_only(*read) != at_start_only(config_))
     log::warn("[server], [requests] and text_queue_max are read at the start only");
   log::set_level(read->log_level.c_str());
   server_->set_limits(read->server);
   app_->set_request_timeout(read->app.request_timeout);
-  apply_models(read->models);
-  config_ = *std::move(read);
+  return {};
+}
+
+void Serving::reload(const std::function<Result<ServeConfig>()>& read_again) {
+  const Result<ServeConfig> read = read_again();
+  const Status changed = change_to(read);
+  app_->count_config_reload(changed.has_value());
+  if (!changed) {
+    log::error("the configuration stays as it was: {}", changed.error().message);
+    return;
+  }
   log::info("configuration read again");
 }
 
@@ -138,18 +101,13 @@ Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
   config_.app.load_model = [this](const api::LoadRequest& request) {
     return load_from_store(request);
   };
-  std::vector<api::ServedModel> models;
-  for (const ServedOptions& options : config_.models) {
-    HEARTH_TRY(api::ServedModel model, load(options));
-    const auto same = [&](const api::ServedModel& other) { return other.id == model.id; };
-    if (std::any_of(models.begin(), models.end(), same))
-      return invalid("invalid_config", "two models are called {}; give one of them an id",
-                     model.id);
-    configured_[model.id] = as_text(options);
-    models.push_back(std::move(model));
-  }
-  app_ = std::make_unique<api::App>(std::move(models), config_.app);
-  HEARTH_TRY_VOID(apply_keys(config_.keys));
+  app_ = std::make_unique<api::App>(std::vector<api::ServedModel>(), config_.app);
+  models_ =
+      std::make_unique<ConfiguredModels>(app_->models(), engines_, [this] { on_engine_failure(); });
+  HEARTH_TRY(auto change, models_->check(config_.models));
+  HEARTH_TRY_VOID(models_->apply(std::move(change)));
+  HEARTH_TRY(auto identities, identities_of(config_));
+  app_->set_identities(std::move(identities));
 
   TaskPool reloads(1, 1);  // a hang-up that comes while another is waiting asks for the same
   net::ServerOptions options = config_.server;

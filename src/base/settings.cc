@@ -123,6 +123,9 @@ class Reader final : public Settings {
     describe(inner);
     inner.finish();
   }
+  void check(const Status& valid) override {
+    if (!valid) checks_.push_back(valid.error().message);
+  }
 
   void finish() {
     for (const auto& [key, node] : table_) {
@@ -133,6 +136,7 @@ class Reader final : public Settings {
           alike.empty() ? std::string() : fmt::format("; did you mean {}?", alike);
       reading_.fail(key.source(), fmt::format("{} has no setting {}{}", where, key.str(), hint));
     }
+    for (const std::string& message : checks_) reading_.fail(table_.source(), message);
   }
 
  private:
@@ -165,6 +169,7 @@ class Reader final : public Settings {
   const toml::table& table_;
   const std::string path_;
   std::vector<std::string_view> known_;
+  std::vector<std::string> checks_;  // what failed
 };
 
 class Printer final : public Settings {
@@ -202,6 +207,7 @@ class Printer final : public Settings {
     Printer inner(out_, full(name), !lead_.empty());
     describe(inner);
   }
+  void check(const Status&) override {}  // what is printed may be an example
 
  private:
   void array(std::string_view name, std::string_view comment, std::size_t count,

@@ -42,6 +42,10 @@ class Settings {
   virtual void table(std::string_view name, std::string_view comment,
                      const std::function<void(Settings&)>& describe) = 0;
 
+  // For what no setting shows by itself: an error is a mistake at the line where this table begins,
+  // and told only where nothing else is wrong in it. The code becomes "invalid_config".
+  virtual void check(const Status& valid) = 0;
+
   template <std::integral T>
   void integer(std::string_view name, T& value, std::int64_t min, std::int64_t max,
                std::string_view comment) {

@@ -35,6 +35,8 @@ Describe of(House& house) {
     in.tables<Door>("doors", "Ways in.", house.doors, [](Settings& t, Door& door) {
       t.text("name", door.name, "What it says.");
       t.integer("width_mm", door.width_mm, 1, 5000, "Between the posts.");
+      if (door.width_mm > 4000 && door.name.empty())
+        t.check(invalid("no_name", "a door this wide needs a name"));
     });
   };
 }
@@ -99,6 +101,13 @@ TEST(Settings, NamesWhatIsWrong) {
             "invalid_config house.toml:1: doors must be written [[doors]], not a table");
   EXPECT_TRUE(mistake("street = \n").starts_with("invalid_config house.toml:1: "));
   EXPECT_TRUE(mistake("a = 1\na = 2\n").starts_with("invalid_config house.toml:2: "));
+}
+
+TEST(Settings, NamesTheTableWhereSettingsDoNotGoTogether) {
+  EXPECT_EQ(mistake("[[doors]]\nwidth_mm = 10\n\n[[doors]]\nwidth_mm = 4500\n"),
+            "invalid_config house.toml:4: a door this wide needs a name");
+  EXPECT_EQ(mistake("[[doors]]\nwidth_mm = 4500\nnmae = 'x'\n"),
+            "invalid_config house.toml:3: [doors] has no setting nmae; did you mean name?");
 }
 
 TEST(Settings, WhatIsPrintedReadsBackTheSame) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "base/start_thread.h"
 
 namespace hearth {
 namespace {
@@ -44,14 +45,16 @@ std::int64_t now_ns() {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads, std::function<void(int)> at_start) {
+// Once the other constructor is through, the destructor runs also when this one throws: it joins
+// the workers that have started where a later one cannot.
+ThreadPool::ThreadPool(int threads, const std::function<void(int)>& at_start) : ThreadPool() {
   HEARTH_CHECK(threads >= 1);
   workers_.reserve(static_cast<std::size_t>(threads - 1));
   for (int t = 1; t < threads; ++t)
-    workers_.emplace_back([this, t, at_start] {
+    workers_.push_back(start_thread([this, t, at_start] {
       if (at_start) at_start(t);
       worker_loop(t);
-    });
+    }));
 }
 
 ThreadPool::~ThreadPool() {

@@ -26,8 +26,8 @@ class ThreadPool {
   };
 
   // threads >= 1; the caller of run() is one of them, number 0. Each other one calls
-  // `at_start(number)` first, on itself.
-  explicit ThreadPool(int threads, std::function<void(int)> at_start = nullptr);
+  // `at_start(number)` first, on itself. Throws std::system_error where no thread can be had.
+  explicit ThreadPool(int threads, const std::function<void(int)>& at_start = nullptr);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -46,6 +46,7 @@ class ThreadPool {
   void parallel_for(std::int64_t chunks, ChunkFn fn);
 
  private:
+  ThreadPool() = default;
   struct alignas(64) Counter {
     std::atomic<std::int64_t> value{0};
   };

@@ -7,9 +7,12 @@
 #include <latch>
 #include <memory>
 #include <random>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "base/fault_point.h"
 
 namespace hearth {
 namespace {
@@ -196,6 +199,16 @@ TEST(ThreadPool, TellsHowLongStepsTook) {
   std::atomic<int> chunks{0};
   pool.parallel_for(10, [&](std::int64_t, int) { ++chunks; });
   EXPECT_EQ(chunks, 10);
+}
+
+TEST(ThreadPool, WhereAWorkerCannotStartTheOthersEnd) {
+  for (int nth = 1; nth <= 3; ++nth) {
+    fault::arm("thread.start", nth);
+    EXPECT_THROW(ThreadPool(4), std::system_error) << nth;
+    fault::disarm_all();
+  }
+  ThreadPool pool(4);
+  EXPECT_EQ(pool.threads(), 4);
 }
 
 }  // namespace

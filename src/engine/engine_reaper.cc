@@ -15,11 +15,14 @@ struct EngineReaper::State {
       if (left.empty()) return;
       std::vector<std::unique_ptr<Engine>> now;
       now.swap(left);
+      destroying += now.size();
       lock.unlock();
       const std::size_t count = now.size();
       now.clear();
       lock.lock();
       alive -= count;
+      destroying -= count;
+      changed.notify_all();
     }
   }
 
@@ -27,6 +30,7 @@ struct EngineReaper::State {
   std::condition_variable changed;
   std::vector<std::unique_ptr<Engine>> left;  // nobody's any more
   std::size_t alive = 0;                      // adopted and not yet destroyed
+  std::size_t destroying = 0;                 // of these, taken out of `left`
   bool closing = false;
   std::thread thread;
 };
@@ -54,6 +58,11 @@ std::shared_ptr<Engine> EngineReaper::adopt(std::unique_ptr<Engine> engine) {
             state->left.emplace_back(last);
             state->changed.notify_all();
           }};
+}
+
+void EngineReaper::settle() {
+  std::unique_lock lock(state_->mutex);
+  state_->changed.wait(lock, [this] { return state_->left.empty() && state_->destroying == 0; });
 }
 
 }  // namespace hearth::engine

@@ -19,6 +19,9 @@ class EngineReaper {
   // When the last reference is dropped, on whichever thread, the engine is destroyed on another.
   std::shared_ptr<Engine> adopt(std::unique_ptr<Engine> engine);
 
+  // Returns when those that nobody holds any more are destroyed and their memory is free.
+  void settle();
+
  private:
   struct State;
   std::shared_ptr<State> state_;

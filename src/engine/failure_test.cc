@@ -92,5 +92,17 @@ TEST(EngineReaper, AnEngineMayBeLetGoOfByItsOwnThread) {
   EXPECT_EQ(model.use_count(), 1);  // the reapers waited until their engines were gone
 }
 
+TEST(EngineReaper, OnceItHasSettledWhatNobodyHoldsIsGone) {
+  const auto model = tiny_model("llama");
+  EngineReaper reaper;
+  reaper.settle();
+  const std::shared_ptr<Engine> held = reaper.adopt(make_engine(model, {}));
+  for (int round = 0; round < 20; ++round) {
+    reaper.adopt(make_engine(model, {})).reset();
+    reaper.settle();
+    EXPECT_EQ(model.use_count(), 2);  // of the one that is held
+  }
+}
+
 }  // namespace
 }  // namespace hearth::engine

@@ -8,6 +8,7 @@
 #include "base/cpu.h"
 #include "base/fault_point.h"
 #include "base/log.h"
+#include "base/start_thread.h"
 
 namespace hearth::engine {
 
@@ -74,7 +75,7 @@ LocalEngine::LocalEngine(std::shared_ptr<const model::Model> model, const Engine
   for (std::size_t g = 0; g < model_->kv_groups().size(); ++g)
     cache_bytes_ += pool_->cache().pages(g) * pool_->cache().page_bytes(g);
   stats_.pages_total = pool_->pages_total();
-  thread_ = std::thread([this] { loop(); });
+  thread_ = start_thread([this] { loop(); });
 }
 
 LocalEngine::~LocalEngine() {

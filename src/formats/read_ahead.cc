@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/start_thread.h"
+
 namespace hearth {
 
 ReadAhead::ReadAhead(std::shared_ptr<const Weights> weights)
-    : weights_(std::move(weights)), thread_([this] { loop(); }) {}
+    : weights_(std::move(weights)), thread_(start_thread([this] { loop(); })) {}
 
 ReadAhead::~ReadAhead() {
   {

@@ -21,6 +21,7 @@ class ReadAhead {
  public:
   static constexpr std::int64_t kAheadBytes = 96 << 20;
 
+  // Throws std::system_error where no thread can be had.
   explicit ReadAhead(std::shared_ptr<const Weights> weights);
   ~ReadAhead();  // stops where it is
   ReadAhead(const ReadAhead&) = delete;

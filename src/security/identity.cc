@@ -51,22 +51,26 @@ bool Identity::may(Permission permission) const {
          std::find(permissions.begin(), permissions.end(), permission) != permissions.end();
 }
 
+Status check(const KeyEntry& key) {
+  if (key.name.empty()) return invalid("invalid_key", "a key needs a name");
+  if (!crypto::is_sha256_hex(key.sha256))
+    return invalid("invalid_key", "key {}: sha256 must be 64 hex digits", key.name);
+  for (const std::string& name : key.permissions)
+    if (!permission_named(name))
+      return invalid("invalid_key",
+                     "key {}: '{}' is no permission; there are use-models, read-metrics and "
+                     "manage-models",
+                     key.name, name);
+  return {};
+}
+
 Result<Identities> Identities::create(const std::vector<KeyEntry>& keys) {
   Identities out;
   for (const KeyEntry& entry : keys) {
-    if (entry.name.empty()) return invalid("invalid_key", "a key needs a name");
-    if (!crypto::is_sha256_hex(entry.sha256))
-      return invalid("invalid_key", "key {}: sha256 must be 64 hex digits", entry.name);
+    HEARTH_TRY_VOID(check(entry));
     Key key{to_lower(entry.sha256), {entry.name, {}}};
-    for (const std::string& name : entry.permissions) {
-      const auto permission = permission_named(name);
-      if (!permission)
-        return invalid("invalid_key",
-                       "key {}: '{}' is no permission; there are use-models, read-metrics and "
-                       "manage-models",
-                       entry.name, name);
-      key.identity.permissions.push_back(*permission);
-    }
+    for (const std::string& name : entry.permissions)
+      key.identity.permissions.push_back(*permission_named(name));
     for (const Key& other : out.keys_)
       if (other.digest == key.digest)
         return invalid("invalid_key", "{} and {} have the same key", other.identity.name,

@@ -31,6 +31,9 @@ struct KeyEntry {
   std::vector<std::string> permissions;
 };
 
+// Refused ("invalid_key"): an empty name, a digest or a permission that is none.
+Status check(const KeyEntry& key);
+
 struct Identity {
   std::string name;
   std::vector<Permission> permissions;
@@ -42,7 +45,7 @@ class Identities {
  public:
   Identities() = default;  // no keys: everyone is `local`
 
-  // Refused ("invalid_key"): an empty name, a digest or a permission that is none, a key twice.
+  // Refused ("invalid_key"): what check() refuses, and a key twice.
   static Result<Identities> create(const std::vector<KeyEntry>& keys);
 
   // `authorization`: the header's value; null without one. Nothing: a key was given that is not

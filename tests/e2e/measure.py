@@ -30,20 +30,44 @@ def cpu_s(pid):
     return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def metric(server, name):
-    """The sum over all models; None where the server has no /metrics."""
+def metric(server, name, label=None):
+    """The sum over all series of that name, or over those with a label, as code="queue_full" is one.
+
+    None where the server has no /metrics.
+    """
     answer = requests.get(server.url + "/metrics", timeout=30)
     if answer.status_code == 404:
         return None
     assert answer.status_code == 200
-    values = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", answer.text, re.MULTILINE)
-    assert values, f"no {name} in /metrics"
+    labels = rf"{{[^}}]*{re.escape(label)}[^}}]*}}" if label else r"(?:{[^}]*})?"
+    values = re.findall(rf"^{name}{labels} (\S+)$", answer.text, re.MULTILINE)
+    assert values, f"no {name} {label or ''} in /metrics"
     return sum(map(float, values))
 
 
 def pages_used(server):
     """Of the cache of keys and values; None where the server does not tell."""
     return metric(server, "hearth_kv_pages_used")
+
+
+def settled(server, wanted=None):
+    """Its descriptors, threads and pages, as soon as they are `wanted`, or do not change any more.
+
+    Connections that were just closed may take a moment to be seen, that of /metrics too.
+    """
+    deadline = time.monotonic() + 10
+    before = None
+    while True:
+        now = {
+            "descriptors": server.descriptors(),
+            "threads": threads(server.process.pid),
+            "pages": pages_used(server),
+        }
+        as_it_should_be = now == (before if wanted is None else wanted)
+        if as_it_should_be or time.monotonic() > deadline:
+            return now
+        before = now
+        time.sleep(0.2)
 
 
 def wait_idle(server, at_most):

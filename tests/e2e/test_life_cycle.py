@@ -11,6 +11,7 @@ import time
 
 import pytest
 import requests
+from measure import metric, settled
 from serving import STOP_S_MAX, Server
 
 BROKEN = "broken"
@@ -32,7 +33,11 @@ class OpenStream:
 
     def __init__(self, server, document=None):
         self.response = requests.post(
-            server.url + "/generate", json=document or LONG, stream=True, timeout=120
+            server.url + "/generate",
+            json=document or LONG,
+            stream=True,
+            timeout=120,
+            headers={"Connection": "close"},  # else the client holds it for as long as this object
         )
         assert self.response.status_code == 200
         self.events = []
@@ -73,9 +78,25 @@ def test_sigterm_drains(own_server):
     assert refused.status_code == 503
     assert refused.json()["error"]["code"] == "shutting_down"
     assert refused.headers["Retry-After"]
+    assert metric(own_server, "hearth_errors_total", 'code="shutting_down"') == 1
     # What is open ends as if nothing had happened.
     assert stream.text() == alone
     assert own_server.process.wait(STOP_S_MAX) == 0
+
+
+def test_draining_has_an_end(configured, model):
+    entry = f'[[models]]\nmodel = "{model}"\ncache_mib = 256\nctx = 4096\n'
+    server, _ = configured("[limits]\ndrain_timeout_ms = 500\n" + entry)
+    # Far more than can be made in that time.
+    streams = [OpenStream(server, {**LONG, "max_tokens": 4000}) for _ in range(2)]
+    begin = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(STOP_S_MAX) == 0
+    assert 0.4 < time.monotonic() - begin < 5
+    for stream in streams:
+        stream.thread.join(30)
+    # A part cannot be taken for the whole.
+    assert all(stream.events[-1] != "[DONE]" for stream in streams)
 
 
 def config_file(folder, text):
@@ -117,6 +138,10 @@ def hang_up(server, words):
     assert eventually(lambda: server.log.read_text().count(words) > before), server.log.read_text()
 
 
+def reloads(server, result):
+    return metric(server, "hearth_config_reloads_total", f'result="{result}"')
+
+
 def test_sighup_reads_the_configuration_again(configured, model):
     first = "[limits]\nbody_bytes_max = 2000\n" + model_entry(model, "a")
     server, path = configured(first)
@@ -144,21 +169,79 @@ def test_sighup_reads_the_configuration_again(configured, model):
     hang_up(server, "configuration read again")
     assert names(server) == ["a", "b"]
 
-    # A bad file changes nothing.
-    path.write_text("[limits]\nbody_bytes_mx = 1\n")
-    hang_up(server, "the configuration stays as it was")
-    log = server.log.read_text()
-    assert f"{path}:2: [limits] has no setting body_bytes_mx; did you mean body_bytes_max?" in log
-    assert names(server) == ["a", "b"]
-    path.unlink()
-    hang_up(server, "the configuration stays as it was")
-    assert names(server) == ["a", "b"]
-
     path.write_text(model_entry(model, "b"))
     hang_up(server, "configuration read again")
     assert names(server) == ["b"]
+    assert reloads(server, "ok") == 3 and reloads(server, "refused") == 0
+    assert "read at the start only" not in server.log.read_text()
     assert server.post("/generate", {"prompt": "x", "max_tokens": 1, "model": "a"}).status_code == 404
     stream.text()  # which began on a model that has since been unloaded
+
+    # What only a new start can change is said.
+    path.write_text("[requests]\nchoices_max = 2\n" + model_entry(model, "b"))
+    hang_up(server, "[requests] and text_queue_max are read at the start only")
+    assert server.stop() == 0
+
+
+def test_sighup_with_a_bad_file_changes_nothing(configured, model, key, tmp_path):
+    good = model_entry(model, "a") + model_entry(model, "b") + key_entry(key, "use-models")
+    server, path = configured(good)
+    alone = OpenStream(server).text()
+    text = server.post("/generate", {"prompt": "2 + 2 =", "max_tokens": 4, "model": "b"}).json()["text"]
+    before = settled(server)
+    assert before["pages"] == 0
+
+    broken = tmp_path / "etc" / "broken.gguf"
+    broken.write_bytes(b"GGUF\x03\0\0\0")
+    # Each would also take the key away, and let no body in.
+    bad = "[limits]\nbody_bytes_max = 1024\n"
+    cases = [
+        (
+            "[limits]\nbody_bytes_mx = 1\n",
+            f"{path}:2: [limits] has no setting body_bytes_mx; did you mean body_bytes_max?",
+        ),
+        (None, "cannot be read"),
+        (bad + '[[keys]]\nname = "x"\n', f"{path}:3: key x: sha256 must be 64 hex digits"),
+        # Well-formed, and yet not to be had.
+        (bad + model_entry("no-such-model", "a"), "no-such-model"),
+        (bad + model_entry(model, "c") + model_entry(broken, "a"), "broken.gguf"),
+        (bad + model_entry(model, "a").replace("64", "16777216"), "MiB are available"),
+        (bad + model_entry(model, "c") + model_entry(model, "c"), f"{path}:9: two models are called c"),
+    ]
+    for number, (content, words) in enumerate(cases, 1):
+        if content is None:
+            path.unlink()
+        else:
+            path.write_text(content)
+        stream = OpenStream(server)
+        hang_up(server, "the configuration stays as it was")
+        last = server.log.read_text().splitlines()[-1]
+        assert "the configuration stays as it was: " in last and words in last, last
+        assert stream.text() == alone
+        assert names(server) == ["a", "b"]
+        assert reloads(server, "refused") == number and reloads(server, "ok") == 0
+    assert "unloaded" not in server.log.read_text()
+    long_body = {"prompt": "2 + 2 =" + 300 * "        ", "max_tokens": 4}
+    assert server.post("/generate", long_body).status_code != 413
+    headers = {"Authorization": f"Bearer {key}", "Connection": "close"}
+    answer = server.post("/generate", {"prompt": "2 + 2 =", "max_tokens": 4, "model": "b"}, headers=headers)
+    assert answer.ok and answer.json()["text"] == text
+    assert requests.get(server.url + "/health", timeout=5).status_code == 200
+    assert settled(server, before) == before
+    assert server.stop() == 0
+
+
+def test_a_model_that_fails_to_load_leaves_the_old_one(configured, model, monkeypatch):
+    # The third to be loaded: after those of the start, the one that takes the first one's place.
+    monkeypatch.setenv("HEARTH_FAULT_POINTS", "model.load=3")
+    server, path = configured(model_entry(model, "a") + model_entry(model, "b"))
+    expected = server.post("/generate", {"prompt": "2 + 2 =", "max_tokens": 4}).json()["text"]
+    path.write_text(model_entry(model, "a", "max_batch_tokens = 64") + model_entry(model, "b"))
+    hang_up(server, "the configuration stays as it was: there was no memory left")
+    assert names(server) == ["a", "b"]
+    assert server.post("/generate", {"prompt": "2 + 2 =", "max_tokens": 4}).json()["text"] == expected
+    hang_up(server, "configuration read again")  # now there is
+    assert names(server) == ["a", "b"]
     assert server.stop() == 0
 
 
@@ -168,8 +251,13 @@ def test_sighup_reads_the_configuration_again(configured, model):
         ("[server]\nprot = 1\n", ":2: [server] has no setting prot; did you mean port?"),
         ("[limits]\n\nheader_count_max = 0\n", ":3: limits.header_count_max must be from 8 to"),
         ("[limits\n", ":1: "),
-        ('[[keys]]\nname = "x"\nsha256 = "abc"\n', "key x: sha256 must be 64 hex digits"),
-        ('[[models]]\nid = "x"\n', "[[models]] number 1 does not say its model"),
+        ('[[keys]]\nname = "x"\nsha256 = "abc"\n', ":1: key x: sha256 must be 64 hex digits"),
+        ('\n[[keys]]\nsha256 = "abc"\n', ":2: a key needs a name"),
+        ('[[models]]\nmodel = "x"\n[[models]]\nid = "x"\n', ":3: [[models]] must say its model"),
+        (
+            '[[models]]\nmodel = "x"\nid = "y"\n[[models]]\nmodel = "z"\nid = "y"\n',
+            ":4: two models are called y",
+        ),
     ],
 )
 def test_a_bad_configuration_is_one_line_at_the_start(hearth, model, tmp_path, text, words):
@@ -249,6 +337,13 @@ def test_models_come_and_go_by_who_may(configured, model, key, tmp_path):
     for name in [str(outside), "../smollm2", "smollm2/../smollm2", "smollm2\u0000", "%2e%2e/x", ""]:
         refused = requests.post(admin, headers=headers, json={"model": name, "id": "c"}, timeout=30)
         assert refused.status_code in (400, 404), (name, refused.text)
+    # Nor is there room for just any of them.
+    huge = requests.post(
+        admin, headers=headers, json={"model": "smollm2", "id": "c", "ctx": 1 << 24}, timeout=120
+    )
+    assert huge.status_code == 507, huge.text
+    assert huge.json()["error"]["code"] == "out_of_memory"
+    assert "MiB are available" in huge.json()["error"]["message"]
     assert names(server) == ["a", "b"]
 
     removed = requests.delete(admin + "/b", headers=headers, timeout=30)
@@ -259,6 +354,36 @@ def test_models_come_and_go_by_who_may(configured, model, key, tmp_path):
         holding,
         anonymous_bytes(server),
     )
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "point, status, code",
+    [("thread.start=3", 503, "no_threads"), ("model.load=2", 507, "out_of_memory")],
+)
+def test_a_load_without_threads_or_memory_hurts_nobody(
+    configured, model, key, monkeypatch, point, status, code
+):
+    # The server's own model takes two threads: one beside the caller's, and the engine's.
+    monkeypatch.setenv("HEARTH_FAULT_POINTS", point)
+    server, _ = configured(model_entry(model, "a", "threads = 2") + key_entry(key, "manage-models"))
+    alone = OpenStream(server).text()
+    before = settled(server)
+    assert before["pages"] == 0
+    stream = OpenStream(server)
+    ask = {"model": "smollm2", "id": "b", "ctx": 256}
+    headers = {"Authorization": f"Bearer {key}", "Connection": "close"}
+    refused = requests.post(server.url + "/admin/models", headers=headers, json=ask, timeout=120)
+    assert refused.status_code == status, refused.text
+    assert refused.json()["error"]["code"] == code
+    assert " b" in refused.json()["error"]["message"]
+    assert names(server) == ["a"]
+    assert stream.text() == alone
+    assert settled(server, before) == before
+    assert metric(server, "hearth_errors_total", f'code="{code}"') == 1
+    loaded = requests.post(server.url + "/admin/models", headers=headers, json=ask, timeout=120)
+    assert loaded.status_code == 200, loaded.text
+    assert server.post("/generate", {"prompt": "x", "max_tokens": 1, "model": "b"}).ok
     assert server.stop() == 0
 
 

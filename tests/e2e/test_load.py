@@ -13,7 +13,7 @@ import time
 
 import pytest
 from serving import Server
-from measure import Others, anonymous, memory, pages_used, threads, wait_idle
+from measure import Others, anonymous, memory, settled, wait_idle
 from streams import Connection, Reader, allow_descriptors, post
 
 MEBIBYTE = 1 << 20
@@ -264,20 +264,13 @@ def test_ten_thousand_disconnects(hearth, model, tmp_path, record_property):
     leave_many(server.port, WARM_UP, draw)
     wait_idle(server, 10)
 
-    def state():
-        return {
-            "descriptors": server.descriptors(),
-            "threads": threads(pid),
-            "pages": pages_used(server),
-        }
-
-    start, memory_start = settled(state), anonymous(pid)
+    start, memory_start = settled(server), anonymous(pid)
     begin = time.monotonic()
     tokens = leave_many(server.port, DISCONNECTS, draw)
     took = time.monotonic() - begin
     idle_after = wait_idle(server, 10)
     assert tokens >= DISCONNECTS // 2
-    end = settled(state, start)
+    end = settled(server, start)
     memory_end = anonymous(pid)
     whole = ask_for_the_whole_context(server)
     told = {
@@ -297,19 +290,6 @@ def test_ten_thousand_disconnects(hearth, model, tmp_path, record_property):
     assert server.stop() == 0  # also with the pages in order: the engine ends the process if not
     assert "dropped without an answer" not in server.log.read_text()
     assert took < LEAVE_S_MAX
-
-
-def settled(state, wanted=None):
-    """Connections that were just closed may take a moment to be seen."""
-    deadline = time.monotonic() + 10
-    before = state()
-    while time.monotonic() < deadline:
-        time.sleep(0.2)
-        now = state()
-        if now == wanted or (wanted is None and now == before):
-            break
-        before = now
-    return now
 
 
 # ---- slow readers
