@@ -243,7 +243,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
     request_.path = std::move(target->path);
     request_.query = std::move(target->query);
     framing_ = {};
-    framing_.request_id = request_.request_id;
+    framing_.name = request_.name();
     if (trace) framing_.traceparent = trace->traceparent();
     framing_.head_only = request_.method == "HEAD";
     framing_.chunked = minor >= 1;

@@ -69,6 +69,42 @@ TEST(Stream, KeepAliveTextFillsSilence) {
   EXPECT_TRUE(client.read_response().complete);
 }
 
+TEST(Stream, BeginsByItselfAfterASilence) {
+  Held held;
+  RunningServer running({}, held.handler());
+  LoopbackClient client(running.port());
+  client.send(http_get("/"));
+  Responder responder = held.next();
+  responder.stream_after_silence(200, {}, {": still here\n\n", 30ms});
+  ASSERT_TRUE(client.read_until(": still here\n\n"));
+  EXPECT_FALSE(responder.send({503, {}, "too late for a status"}));
+  EXPECT_TRUE(responder.begin_prepared_stream());
+  EXPECT_TRUE(responder.write("data"));
+  responder.end();
+  const RawResponse response = client.read_response();
+  EXPECT_EQ(response.status, 200);
+  EXPECT_TRUE(response.complete);
+  EXPECT_TRUE(response.body.starts_with(": still here\n\n"));
+  EXPECT_TRUE(response.body.ends_with("data"));
+}
+
+TEST(Stream, ThatHasNotBegunCanStillBeAnotherAnswer) {
+  Held held;
+  RunningServer running({}, held.handler());
+  LoopbackClient client(running.port());
+  client.send(http_get("/"));
+  Responder responder = held.next();
+  responder.stream_after_silence(200, {}, {": still here\n\n", 100ms});
+  EXPECT_TRUE(responder.send({503, {}, "busy"}));
+  EXPECT_FALSE(responder.begin_prepared_stream());
+  const RawResponse response = client.read_response();
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(response.body, "busy");
+  std::this_thread::sleep_for(200ms);  // and nothing follows
+  client.send(http_get("/health"));
+  EXPECT_EQ(client.read_response().body, "ok");
+}
+
 TEST(Stream, AbortIsNoProperEnd) {
   Held held;
   RunningServer running({}, held.handler());
@@ -170,7 +206,7 @@ TEST(Disconnect, AHalfClosedClientStillGetsAQuickAnswer) {
 
 TEST(Exchange, WakesASessionThatIsBusyWriting) {
   int wakes = 0;
-  Exchange exchange({.request_id = "r", .unsent_bytes_max = 400}, [&] { ++wakes; });
+  Exchange exchange({.name = {"r"}, .unsent_bytes_max = 400}, [&] { ++wakes; });
   ASSERT_TRUE(exchange.begin_stream(200, {}, {}));
   EXPECT_TRUE(exchange.write("within"));
   EXPECT_EQ(wakes, 1);  // one post is enough until it has run
