@@ -24,6 +24,7 @@ WRITE_TIMEOUT_S = 30  # the server drops a client that has taken nothing for so 
 SLOWER_MAX = 1.05
 SLOW_ROUNDS = 5
 SLOW_ROUNDS_MAX = 11
+SLOW_S_MAX = 300  # when it is over there is no further round
 SLOWER_ON_ANY_MACHINE = 1.5
 HELD_BYTES = 64_000  # of each slow reader's text, by the server itself
 
@@ -122,7 +123,8 @@ def test_slow_readers_do_not_slow_others(own_server, record_property):
     ratios, told = [], []
     seconds(False)  # warms up
     before, all_bytes = seconds(False)
-    while len(ratios) < SLOW_ROUNDS_MAX:
+    begin = time.monotonic()
+    while len(ratios) < SLOW_ROUNDS_MAX and time.monotonic() - begin < SLOW_S_MAX:
         slow, sent = seconds(True)
         held = all_bytes - sent
         assert held >= SLOW * HELD_BYTES  # or else the kernel's buffers took it all
@@ -138,6 +140,8 @@ def test_slow_readers_do_not_slow_others(own_server, record_property):
             least, most = between(ratios)
             if most <= SLOWER_MAX or least > SLOWER_MAX:
                 break
+    if len(ratios) < SLOW_ROUNDS:
+        pytest.skip("this machine is too slow for enough rounds:\n" + "\n".join(told))
     ratio = statistics.median(ratios)
     told.append(f"median {ratio:.3f}, between {least:.3f} and {most:.3f}")
     print("\n" + told[-1])
