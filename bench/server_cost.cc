@@ -2,7 +2,7 @@
 // and in alternation. The client is a process of its own that does no more than it must: it reads
 // into one buffer per connection and looks at the bytes when the clock has stopped.
 //
-//   ./dev bench server_cost [MODEL] [--threads N] [--rounds N]
+//   ./dev bench server_cost [MODEL] [--threads N] [--rounds N] [--least PERCENT]
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <netinet/in.h>
@@ -20,6 +20,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <ctime>
+#include <limits>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -40,6 +41,7 @@ struct Options : apps::ServedOptions {
   std::int64_t prompt_tokens = 128;
   std::int32_t answer_tokens = 64;
   int rounds = 9;
+  double least = 0;  // percent of the engine's rate
 };
 
 enum class Way : std::uint8_t { kDirect, kWhole, kStreamed };
@@ -373,8 +375,9 @@ Spread spread(std::vector<double> values) {
   return {middle, values.front(), values.back()};
 }
 
-// `runs` in order of time; each run over HTTP stands between two of the engine alone.
-void print_report(const Options& options, const std::vector<Measured>& runs) {
+// `runs` in order of time; each run over HTTP stands between two of the engine alone. The lower of
+// the two ways' median shares of those, in percent.
+double print_report(const Options& options, const std::vector<Measured>& runs) {
   const double tokens = options.requests * static_cast<double>(options.answer_tokens);
   const double n = options.requests;
   struct Row {
@@ -394,11 +397,13 @@ void print_report(const Options& options, const std::vector<Measured>& runs) {
   constexpr const char* kNames[] = {"engine", "HTTP", "HTTP, streamed"};
   fmt::print("{:<15}{:>22}{:>11}{:>30}{:>17}{:>18}\n", "", "requests/s", "of engine",
              "beside the runs next to it", "front, us/token", "client, us/token");
+  double lower = std::numeric_limits<double>::infinity();
   for (std::size_t i = 0; i < 3; ++i) {
     const Spread s = spread(rows[i].rates);
     std::string ratio;
     if (i > 0) {
       const Spread r = spread(rows[i].ratios);
+      lower = std::min(lower, r.median);
       ratio = fmt::format("{:.1f} % ({:.1f}-{:.1f})", r.median, r.least, r.most);
     }
     fmt::print("{:<15}{:>22}{:>11}{:>30}{:>17.1f}{:>18.1f}\n", kNames[i],
@@ -406,6 +411,7 @@ void print_report(const Options& options, const std::vector<Measured>& runs) {
                fmt::format("{:.1f} %", 100 * s.median / direct.median), ratio,
                spread(rows[i].front_us).median, spread(rows[i].client_us).median);
   }
+  return lower;
 }
 
 Status bench(const Options& options, int channel) {
@@ -452,7 +458,11 @@ Status bench(const Options& options, int channel) {
   fmt::print("{}: {} requests of {} + {} tokens, {} rounds: median (least-most)\n",
              cpu_model_name(), options.requests, options.prompt_tokens, options.answer_tokens,
              options.rounds);
-  print_report(options, runs);
+  const double share = print_report(options, runs);
+  if (share < options.least) {
+    return fail(ErrorKind::kExhausted, "too_slow",
+                "{:.1f} % of the engine's requests, at least {} % wanted", share, options.least);
+  }
   return {};
 }
 
@@ -468,6 +478,10 @@ int run(int argc, char** argv) {
   root.add_option("--answer", options.answer_tokens, "Tokens of an answer")
       ->check(CLI::Range(1, 4096));
   root.add_option("--rounds", options.rounds, "Of each way")->check(CLI::Range(1, 1000));
+  root.add_option(
+          "--least", options.least,
+          "Exit with 1 if either way's median has a smaller share of the engine's, in percent")
+      ->check(CLI::Range(0, 1000));
   CLI11_PARSE(root, argc, argv);
   log::init("warn");
 

@@ -1,4 +1,4 @@
-// A clock that stands still until the test moves it. Safe to read from other threads.
+// Clocks that tests set. Safe to read from other threads.
 #pragma once
 
 #include <atomic>
@@ -7,6 +7,7 @@
 
 namespace hearth::testing {
 
+// Stands still until the test moves it.
 class FakeClock final : public Clock {
  public:
   time_point now() const override { return time_point(duration(monotonic_ns_.load())); }
@@ -28,6 +29,21 @@ class FakeClock final : public Clock {
  private:
   std::atomic<duration::rep> monotonic_ns_{1'000'000'000};
   std::atomic<duration::rep> wall_ns_{1'767'225'600'000'000'000};  // 2026-01-01T00:00:00Z
+};
+
+// Time goes on as it does, and the test sets the civil one.
+class SettableClock final : public Clock {
+ public:
+  time_point now() const override { return system().now(); }
+  std::chrono::system_clock::time_point wall() const override {
+    const auto ahead =
+        std::chrono::duration_cast<std::chrono::system_clock::duration>(duration(ahead_ns_.load()));
+    return system().wall() + ahead;
+  }
+  void jump_wall(duration by) { ahead_ns_ += by.count(); }
+
+ private:
+  std::atomic<duration::rep> ahead_ns_{0};
 };
 
 }  // namespace hearth::testing

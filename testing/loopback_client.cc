@@ -70,6 +70,17 @@ bool LoopbackClient::fill(SteadyClock::time_point deadline) {
   return true;
 }
 
+bool LoopbackClient::read_few(std::size_t bytes_max) {
+  std::string chunk(bytes_max, '\0');
+  const ssize_t count = ::recv(fd_, chunk.data(), chunk.size(), 0);
+  if (count <= 0) {
+    closed_ = true;
+    return false;
+  }
+  in_.append(chunk, 0, static_cast<std::size_t>(count));
+  return true;
+}
+
 bool LoopbackClient::read_until(std::string_view text, std::chrono::milliseconds at_most) {
   const auto deadline = SteadyClock::now() + at_most;
   while (in_.find(text) == std::string::npos) {

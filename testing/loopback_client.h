@@ -37,6 +37,8 @@ class LoopbackClient {
                   std::chrono::milliseconds at_most = std::chrono::seconds(10));
   // True if the other side closes in time.
   bool wait_closed(std::chrono::milliseconds at_most = std::chrono::seconds(10));
+  // Waits for at most so many bytes, as a slow reader takes them; false if the connection ends.
+  bool read_few(std::size_t bytes_max);
   const std::string& buffered() const { return in_; }
 
  private:

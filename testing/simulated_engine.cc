@@ -145,6 +145,12 @@ void SimulatedEngine::run() {
   for (;;) {
     changed_.wait(lock, [&] { return stop_ || !running_.empty(); });
     if (running_.empty()) return;
+    if (!running_.back().prefilled) {
+      for (Running& running : running_) running.prefilled = true;
+      lock.unlock();
+      std::this_thread::sleep_for(options_.prefill);
+      lock.lock();
+    }
     std::vector<std::pair<std::shared_ptr<engine::EventSink>, Event>> events;
     stats_.steps.add(static_cast<std::int64_t>(running_.size()));
     for (std::size_t i = 0; i < running_.size();) {

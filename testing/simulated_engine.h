@@ -26,7 +26,8 @@ struct Script {
 
 struct SimulatedOptions {
   engine::EngineLimits limits{.context = 512, .vocab = 260, .queue_requests = 64};
-  std::chrono::microseconds step{0};  // between tokens
+  std::chrono::microseconds step{0};     // between tokens
+  std::chrono::microseconds prefill{0};  // before a request's first token; the others wait
   // Empty: letters from a hash of prompt and choice, as many as max_tokens.
   std::function<Script(const engine::GenerateRequest& request, int choice)> script;
 };
@@ -59,6 +60,7 @@ class SimulatedEngine final : public engine::Engine {
     std::int32_t max_tokens = 0;
     std::int32_t top_logprobs = -1;
     bool cancelled = false;
+    bool prefilled = false;
     std::shared_ptr<engine::EventSink> sink;
   };
   void run();

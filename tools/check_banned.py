@@ -34,6 +34,11 @@ TEXT_RULES = [
     ("path of one machine", re.compile(r"(?<![\w.])/(work|home/\w+|Users/\w+)/[\w.]")),
 ]
 
+# for the page, comments included: text becomes nodes, never markup
+WEB_RULES = [
+    ("text as HTML", re.compile(r"\b(innerHTML|outerHTML|insertAdjacentHTML)\b")),
+]
+
 # rule -> path prefixes where it does not hold
 ALLOWED = {
     "reinterpret_cast": [
@@ -103,7 +108,7 @@ def check_text(text, path):
     errors = []
     suffix = pathlib.PurePosixPath(path).suffix
     lines = text.splitlines()
-    for rule, pattern in TEXT_RULES:
+    for rule, pattern in TEXT_RULES + (WEB_RULES if path.startswith("web/") else []):
         for number, line in enumerate(lines, 1):
             if pattern.search(line) and not allowed(rule, path):
                 errors.append(f"{path}:{number}: {rule}")

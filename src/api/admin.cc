@@ -18,7 +18,7 @@ constexpr std::int64_t kContextMax = std::int64_t{1} << 24;
 
 void refuse(const Call& call, const Error& error, std::string_view param = {}) {
   net::Responder responder = call.responder;
-  responder.send(to_response(error, call.request.request_id, param));
+  responder.send(to_response(error, call.request.name(), param));
 }
 
 void answer(const Call& call, const OrderedJson& document) {

@@ -9,7 +9,7 @@ namespace {
 class WholeAnswer final : public GenerationOutput {
  public:
   WholeAnswer(const AnswerInfo& info, net::Responder responder)
-      : request_id_(info.request_id),
+      : request_(info.request),
         formatter_(make_formatter(info)),
         responder_(std::move(responder)),
         choices_(static_cast<std::size_t>(info.choices)) {}
@@ -27,10 +27,10 @@ class WholeAnswer final : public GenerationOutput {
     response.body = dump_json(formatter_->whole(choices_, usage, timings));
     responder_.send(std::move(response));
   }
-  void failed(const Error& error) override { responder_.send(to_response(error, request_id_)); }
+  void failed(const Error& error) override { responder_.send(to_response(error, request_)); }
 
  private:
-  const std::string request_id_;
+  const net::RequestName request_;
   std::unique_ptr<Formatter> formatter_;
   net::Responder responder_;
   std::vector<FinishedChoice> choices_;
@@ -39,11 +39,12 @@ class WholeAnswer final : public GenerationOutput {
 class StreamAnswer final : public GenerationOutput {
  public:
   StreamAnswer(const AnswerInfo& info, net::Responder responder,
+               std::chrono::milliseconds keep_alive_interval,
                std::function<void(std::string_view code)> on_error)
-      : request_id_(info.request_id),
+      : request_(info.request),
         formatter_(make_formatter(info)),
         responder_(responder),
-        events_(std::move(responder)),
+        events_(std::move(responder), keep_alive_interval),
         on_error_(std::move(on_error)) {}
 
   bool delta(int choice, Delta delta, std::optional<engine::FinishReason> finish) override {
@@ -59,19 +60,18 @@ class StreamAnswer final : public GenerationOutput {
     }
   }
   void failed(const Error& error) override {
-    if (!begun_) {  // there is still time for a proper status
-      responder_.send(to_response(error, request_id_));
-      return;
-    }
-    const PublicError shown = public_error(error, request_id_);
+    const PublicError shown = public_error(error, request_);
+    // Unless the stream has begun there is still time for a proper status. Only the responder knows
+    // whether a comment has begun it.
+    if (responder_.send(to_response(shown))) return;
     on_error_(shown.code);
     if (events_.event("error", shown.body)) events_.end();
   }
 
  private:
   bool open() {
-    if (begun_) return true;
-    begun_ = true;
+    if (opened_) return true;
+    opened_ = true;
     if (!events_.begin()) return false;
     for (const OrderedJson& chunk : formatter_->opening()) {
       if (!send(chunk)) return false;
@@ -82,21 +82,22 @@ class StreamAnswer final : public GenerationOutput {
     return !document || events_.data(dump_json(*document));
   }
 
-  const std::string request_id_;
+  const net::RequestName request_;
   std::unique_ptr<Formatter> formatter_;
   net::Responder responder_;
   net::SseWriter events_;
   const std::function<void(std::string_view code)> on_error_;
-  bool begun_ = false;
+  bool opened_ = false;
 };
 
 }  // namespace
 
 std::unique_ptr<GenerationOutput> make_answer(
-    const AnswerInfo& info, net::Responder responder,
+    const AnswerInfo& info, net::Responder responder, std::chrono::milliseconds keep_alive_interval,
     std::function<void(std::string_view code)> on_stream_error) {
   if (info.stream) {
-    return std::make_unique<StreamAnswer>(info, std::move(responder), std::move(on_stream_error));
+    return std::make_unique<StreamAnswer>(info, std::move(responder), keep_alive_interval,
+                                          std::move(on_stream_error));
   }
   return std::make_unique<WholeAnswer>(info, std::move(responder));
 }

@@ -30,8 +30,8 @@ std::uint64_t random_seed() {
   return static_cast<std::uint64_t>(device()) << 32 | device();
 }
 
-std::int64_t unix_now() {
-  const auto wall = Clock::system().wall().time_since_epoch();
+std::int64_t unix_now(const Clock& clock) {
+  const auto wall = clock.wall().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::seconds>(wall).count();
 }
 
@@ -50,7 +50,7 @@ OrderedJson model_json(const ServedModel& model) {
 
 void refuse(const Call& call, const Error& error, std::string_view param = {}) {
   net::Responder responder = call.responder;
-  responder.send(to_response(error, call.request.request_id, param));
+  responder.send(to_response(error, call.request.name(), param));
 }
 
 // What the request asks for; none, and the call is answered, if its document is not as it must be.
@@ -361,7 +361,7 @@ void App::Impl::embed(const Call& call) {
   for (std::size_t i = 0; i < requests.size(); ++i) requests[i].id = first_id + i;
   const auto embeddings = std::make_shared<Embeddings>(
       model->engine, output_pool, std::move(requests),
-      EmbeddingInfo{model->id, call.request.request_id, parsed->base64}, call.responder,
+      EmbeddingInfo{model->id, call.request.name(), parsed->base64}, call.responder,
       metrics->model(model->id, model->engine->limits().context));
   net::Responder responder = call.responder;
   responder.on_disconnect([weak = std::weak_ptr(embeddings)] {
@@ -397,12 +397,12 @@ bool App::Impl::fits_or_refuse(const Call& call, const ServedModel& model,
 engine::GenerateRequest App::Impl::request_for(const Call& call, const ServedModel& model,
                                                std::vector<engine::TokenId> prompt) {
   engine::GenerateRequest request;
-  request.trace_id = call.request.request_id;
+  request.trace_id = call.request.name().for_log();
   request.identity = call.identity;
   request.model = model.id;
   request.prompt = std::move(prompt);
   if (const auto timeout = request_timeout.load(); timeout.count() > 0) {
-    const auto deadline = Clock::system().now() + timeout;
+    const auto deadline = options.clock->now() + timeout;
     request.deadline_ns = deadline.time_since_epoch().count();
   }
   return request;
@@ -445,19 +445,19 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
   info.kind = kind;
   info.id = (kind == AnswerKind::kChat ? "chatcmpl-" : "cmpl-") + net::random_hex(12);
   info.model = model.id;
-  info.created = unix_now();
-  info.request_id = call.request.request_id;
+  info.created = unix_now(*options.clock);
+  info.request = call.request.name();
   info.choices = static_cast<int>(params.choices);
   info.stream = params.stream;
   info.include_usage = params.include_usage;
   info.logprobs = params.sampling.top_logprobs >= 0;
 
-  auto answer = make_answer(info, call.responder, [counter = metrics](std::string_view code) {
-    counter->count_error(code);
-  });
+  auto answer =
+      make_answer(info, call.responder, options.keep_alive_interval,
+                  [counter = metrics](std::string_view code) { counter->count_error(code); });
   const auto generation = std::make_shared<Generation>(
       model.engine, model.tokenizer, output_pool, std::move(request), params.stop,
-      std::move(answer), metrics->model(model.id, limits.context));
+      std::move(answer), metrics->model(model.id, limits.context), *options.clock);
   net::Responder responder = call.responder;
   // Weak: the answer is a part of the generation, and the callback a part of the answer.
   responder.on_disconnect([weak = std::weak_ptr(generation)] {

@@ -20,6 +20,7 @@
 #include "api/model_set.h"
 #include "api/request_limits.h"
 #include "api/served_model.h"
+#include "base/clock.h"
 #include "net/server.h"
 
 namespace hearth::api {
@@ -32,7 +33,11 @@ struct AppOptions {
   // Requests waiting for them; more: 503 "overloaded". As many as a server lets in at once.
   std::size_t text_queue_max = 1024;
   std::chrono::milliseconds request_timeout{0};  // per request, until its last token; 0: none
-  ModelLoader load_model = nullptr;              // for POST /admin/models
+  // Of a stream's silence before its first comment, and between two of them: shorter than the
+  // timeouts that proxies usually have.
+  std::chrono::milliseconds keep_alive_interval{15'000};
+  ModelLoader load_model = nullptr;  // for POST /admin/models
+  const Clock* clock = &Clock::system();
 };
 
 class App {

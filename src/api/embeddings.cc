@@ -87,7 +87,10 @@ void Embeddings::end_one(std::optional<Error> error) {
 
 void Embeddings::answer() {
   const std::lock_guard lock(mutex_);
-  if (error_) return responder_.send(to_response(*error_, info_.request_id));
+  if (error_) {
+    responder_.send(to_response(*error_, info_.request));
+    return;
+  }
   OrderedJson data = OrderedJson::array();
   std::int64_t tokens = 0;
   for (Input& input : inputs_) {

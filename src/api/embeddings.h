@@ -24,7 +24,7 @@ namespace hearth::api {
 
 struct EmbeddingInfo {
   std::string model;  // as served
-  std::string request_id;
+  net::RequestName request;
   bool base64 = false;  // of float32, little-endian; else a list of numbers
 };
 

@@ -32,20 +32,24 @@ int status_of(const Error& error) {
   return 500;
 }
 
-PublicError public_error(const Error& error, std::string_view request_id, std::string_view param) {
+PublicError public_error(const Error& error, const net::RequestName& request,
+                         std::string_view param) {
   const int status = status_of(error);
   if (status == 500) {
-    log::error("request {}: {}: {}", request_id, error.code, error.message);
+    log::error("request {}: {}: {}", request.for_log(), error.code, error.message);
     return {status, "internal_error",
             net::error_body(status, "internal_error",
-                            fmt::format("internal error, request id {}", request_id))};
+                            fmt::format("internal error, request id {}", request.id))};
   }
   return {status, error.code, net::error_body(status, error.code, error.message, param)};
 }
 
-net::HttpResponse to_response(const Error& error, std::string_view request_id,
+net::HttpResponse to_response(const Error& error, const net::RequestName& request,
                               std::string_view param) {
-  PublicError shown = public_error(error, request_id, param);
+  return to_response(public_error(error, request, param));
+}
+
+net::HttpResponse to_response(PublicError shown) {
   net::HttpResponse response;
   response.status = shown.status;
   response.body = std::move(shown.body);

@@ -11,18 +11,19 @@ namespace hearth::api {
 
 int status_of(const Error& error);
 
-// What clients may read of it: errors of ours are logged with their message and reduced to the
-// request id.
+// What clients may read of it: errors of ours are logged with their message (and the trace that the
+// request belongs to) and reduced to the request id.
 struct PublicError {
   int status = 500;
   std::string code;
   std::string body;
 };
-PublicError public_error(const Error& error, std::string_view request_id,
+PublicError public_error(const Error& error, const net::RequestName& request,
                          std::string_view param = {});
 
 // With Retry-After where trying again later may help.
-net::HttpResponse to_response(const Error& error, std::string_view request_id,
+net::HttpResponse to_response(PublicError shown);
+net::HttpResponse to_response(const Error& error, const net::RequestName& request,
                               std::string_view param = {});
 
 }  // namespace hearth::api

@@ -50,6 +50,46 @@ TEST(Fault02, AWholeAnswerThatNobodyReadsIsGivenUp) {
   stream.check_after({"hearth_client_disconnects_total"});
 }
 
+// Takes a few bytes, again and again, until it is cut off; write_timeout never finds it idle.
+void trickle(LoopbackClient& client) {
+  const auto deadline = std::chrono::steady_clock::now() + WholeServer::kPatience;
+  while (client.read_few(8)) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    std::this_thread::sleep_for(20ms);
+  }
+}
+
+TEST(Fault02, ReadersThatTrickleAreCutOffWhileTheyStreamAndAfterwards) {
+  WholeServerOptions options;
+  options.server.stream_unsent_bytes_max = 64 << 20;          // never the reason here,
+  options.server.write_timeout = 2 * WholeServer::kPatience;  // nor is this
+  options.server.write_grace = 300ms;
+  options.server.write_bytes_per_s_min = 4 << 20;
+  WholeServer whole(options);
+  Undisturbed stream(whole);
+  constexpr int kStreamed = 16 * 800;
+  LoopbackClient streaming(whole.port(), 4096);
+  streaming.send(http_post(
+      "/v1/chat/completions",
+      R"({"messages":[{"role":"user","content":"x"}],"max_tokens":800,"n":16,"stream":true,)"
+      R"("ignore_eos":true,"logprobs":true,"top_logprobs":20})"));
+  trickle(streaming);
+  EXPECT_TRUE(eventually([&] { return whole.stats().disconnects == 1; }));
+
+  constexpr int kWhole = 16 * 120;
+  LoopbackClient whole_answer(whole.port(), 4096);
+  whole_answer.send(
+      http_post("/v1/chat/completions",
+                R"({"messages":[{"role":"user","content":"x"}],"max_tokens":120,"n":16,)"
+                R"("ignore_eos":true,"logprobs":true,"top_logprobs":20})"));
+  trickle(whole_answer);
+  EXPECT_TRUE(eventually([&] { return whole.stats().disconnects == 2; }));
+  streaming.close();
+  whole_answer.close();
+  stream.check_after({"hearth_client_disconnects_total"});
+  EXPECT_LT(stream.foreign_tokens(), kStreamed + kWhole);  // the stream did not come to its end
+}
+
 enum class Leave { kClose, kReset, kHalfClose };
 
 void leave(LoopbackClient& client, Leave how) {
@@ -147,6 +187,43 @@ INSTANTIATE_TEST_SUITE_P(Ways, Fault10,
                          ::testing::Combine(::testing::Values(Leave::kClose, Leave::kReset,
                                                               Leave::kHalfClose),
                                             ::testing::Bool(), ::testing::Values(1, 4)));
+
+class Fault10Step : public ::testing::TestWithParam<std::tuple<Leave, bool>> {};
+
+TEST_P(Fault10Step, LeavingFreesThePagesWithinOneStep) {
+  const auto [how, streaming] = GetParam();
+  constexpr int kChoices = 8;
+  constexpr int kRows = kChoices + 1;  // of a step: these and the undisturbed stream
+  WholeServerOptions options;
+  options.pace = 20ms;  // for each row
+  WholeServer whole(options);
+  Undisturbed stream(whole, {.tokens = 24});
+  const std::uint64_t disconnects = whole.stats().disconnects;
+  LoopbackClient client(whole.port());
+  client.send(http_post("/v1/completions",
+                        fmt::format(R"({{"prompt":"x","max_tokens":900,"n":{},"stream":{},)"
+                                    R"("ignore_eos":true}})",
+                                    kChoices, streaming)));
+  EXPECT_TRUE(eventually([&] { return whole.engine_stats().running >= kChoices; }));
+  std::thread leaving([&, way = how] { leave(client, way); });
+  EXPECT_TRUE(eventually([&] { return whole.stats().disconnects > disconnects; }));
+  const std::int64_t before = whole.engine_stats().generated_tokens;
+  engine::EngineStats after;
+  EXPECT_TRUE(eventually([&] {
+    after = whole.engine_stats();
+    return after.running <= 1;
+  }));
+  // The step that was under way, and what the other stream got until this thread looked again.
+  EXPECT_LE(after.generated_tokens - before, 2 * kRows);
+  leaving.join();
+  client.close();
+  stream.check_after({"hearth_client_disconnects_total"});
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, Fault10Step,
+                         ::testing::Combine(::testing::Values(Leave::kClose, Leave::kReset,
+                                                              Leave::kHalfClose),
+                                            ::testing::Bool()));
 
 TEST(Fault10, LeavingTheQueueFreesThePlaceInIt) {
   WholeServerOptions options;

@@ -10,6 +10,7 @@
 #include "api/choice_text.h"
 #include "api/generation.h"
 #include "base/json.h"
+#include "net/http.h"
 
 namespace hearth::api {
 
@@ -20,7 +21,7 @@ struct AnswerInfo {
   std::string id;            // "cmpl-..." or "chatcmpl-..."
   std::string model;         // as served
   std::int64_t created = 0;  // Unix time, seconds
-  std::string request_id;
+  net::RequestName request;
   int choices = 1;
   bool stream = false;
   bool include_usage = false;

@@ -10,11 +10,12 @@ Generation::Generation(std::shared_ptr<engine::Engine> engine,
                        std::shared_ptr<const text::Tokenizer> tokenizer,
                        std::shared_ptr<TaskPool> pool, engine::GenerateRequest request,
                        std::vector<std::string> stop, std::unique_ptr<GenerationOutput> output,
-                       std::shared_ptr<ModelMetrics> metrics)
+                       std::shared_ptr<ModelMetrics> metrics, const Clock& clock)
     : engine_(std::move(engine)),
       pool_(std::move(pool)),
       id_(request.id),
       deadline_ns_(request.deadline_ns),
+      clock_(clock),
       output_(std::move(output)),
       metrics_(std::move(metrics)) {
   usage_.prompt_tokens = static_cast<std::int64_t>(request.prompt.size());
@@ -31,7 +32,7 @@ void Generation::start() {
     const std::lock_guard lock(mutex_);
     scheduled_ = true;
   }
-  submitted_ns_ = Clock::system().now().time_since_epoch().count();
+  submitted_ns_ = now_ns();
   engine::GenerateRequest request = *std::move(request_);
   request_.reset();
   const Status submitted = engine_->submit(std::move(request), shared_from_this());
@@ -124,8 +125,7 @@ void Generation::handle_finish(engine::Event& event, Choice& choice) {
   if (*event.finish == FinishReason::kError) {
     fail_with(event.error.value_or(Error{ErrorKind::kInternal, "engine_error", "no reason given"}));
   } else if (*event.finish == FinishReason::kCancelled && !choice.told) {
-    const std::int64_t now = Clock::system().now().time_since_epoch().count();
-    if (deadline_ns_ != 0 && now >= deadline_ns_) {
+    if (deadline_ns_ != 0 && now_ns() >= deadline_ns_) {
       fail_with(Error{ErrorKind::kTimeout, "deadline_exceeded", "the request took too long"});
     } else {
       fail_with(

@@ -46,7 +46,8 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
   Generation(std::shared_ptr<engine::Engine> engine,
              std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<TaskPool> pool,
              engine::GenerateRequest request, std::vector<std::string> stop,
-             std::unique_ptr<GenerationOutput> output, std::shared_ptr<ModelMetrics> metrics);
+             std::unique_ptr<GenerationOutput> output, std::shared_ptr<ModelMetrics> metrics,
+             const Clock& clock);
 
   void start();   // submits; a refusal goes to the output
   void cancel();  // thread-safe: the client is gone, the output gets nothing more
@@ -62,6 +63,7 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
     std::int64_t last_token_ns = 0;
   };
 
+  std::int64_t now_ns() const { return clock_.now().time_since_epoch().count(); }
   void drain();
   void handle(engine::Event& event);
   void handle_finish(engine::Event& event, Choice& choice);
@@ -75,6 +77,7 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
   const std::shared_ptr<TaskPool> pool_;
   const engine::RequestId id_;
   const std::int64_t deadline_ns_;
+  const Clock& clock_;
 
   std::mutex mutex_;  // guards the queue
   std::vector<engine::Event> queue_;

@@ -92,7 +92,7 @@ struct WholeServerOptions {
   }
   engine::EngineOptions engine;
   net::ServerOptions server;
-  AppOptions app;
+  AppOptions app;                                              // its clock is the engine's too
   std::chrono::microseconds pace{0};                           // before each token's event
   std::shared_ptr<const model::Model> model = nullptr;         // null: a llama of 256 tokens
   std::shared_ptr<const text::Tokenizer> tokenizer = nullptr;  // null: RawBytes
@@ -102,7 +102,7 @@ class WholeServer {
  public:
   explicit WholeServer(WholeServerOptions options = {})
       : engine_(engine::make_engine(options.model ? options.model : engine::tiny_model("llama"),
-                                    options.engine)),
+                                    options.engine, *options.app.clock)),
         paced_(*engine_, options.pace),
         app_(models(options.tokenizer ? options.tokenizer : std::make_shared<RawBytes>()),
              options.app),

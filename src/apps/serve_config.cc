@@ -47,6 +47,9 @@ void describe_limits(Settings& in, ServeConfig& config) {
               "Of a connection between two requests.");
   in.duration("write_timeout_ms", l.write_timeout, 100, kDay,
               "Without any byte taken by the client: it is dropped.");
+  in.duration("write_grace_ms", l.write_grace, 0, kDay, "Before write_bytes_per_s_min applies.");
+  in.integer("write_bytes_per_s_min", l.write_bytes_per_s_min, 1, 1 << 30,
+             "A client that takes what waits for it more slowly: it is dropped.");
   in.duration("linger_timeout_ms", l.linger_timeout, 0, kDay,
               "For a client to read the last answer before its connection closes.");
   in.duration("drain_timeout_ms", l.drain_timeout, 0, kDay,

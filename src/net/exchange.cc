@@ -24,15 +24,15 @@ void Exchange::append_head(int status, const Headers& headers, std::string_view 
     all.emplace_back(framing_header.substr(0, colon), framing_header.substr(colon + 1));
   }
   if (framing_.close) all.emplace_back("Connection", "close");
-  all.emplace_back("X-Request-Id", framing_.request_id);
+  all.emplace_back("X-Request-Id", framing_.name.id);
   if (!framing_.traceparent.empty()) all.emplace_back("traceparent", framing_.traceparent);
   out_ += serialize_head(status, all);
 }
 
-void Exchange::send(HttpResponse response) {
+bool Exchange::send(HttpResponse response) {
   std::function<void()> drop;  // runs the callback's destructor outside the lock
   const std::lock_guard lock(mutex_);
-  if (phase_ != Phase::kPending) return;
+  if (phase_ != Phase::kPending) return false;
   phase_ = Phase::kComplete;
   std::swap(drop, disconnect_);
   const bool has_body = response.status != 204 && response.status != 304;
@@ -42,13 +42,35 @@ void Exchange::send(HttpResponse response) {
   if (has_body && !framing_.head_only) out_ += response.body;
   unsent_ = out_.size();
   wake_session();
+  return true;
 }
 
 bool Exchange::begin_stream(int status, Headers headers, StreamOptions options) {
   const std::lock_guard lock(mutex_);
+  if (!start_stream(status, headers)) return false;
+  stream_ = std::move(options);
+  return true;
+}
+
+void Exchange::stream_after_silence(int status, Headers headers, StreamOptions options) {
+  const std::lock_guard lock(mutex_);
+  if (phase_ != Phase::kPending) return;
+  prepared_ = Prepared{status, std::move(headers)};
+  stream_ = std::move(options);
+  last_output_ = std::chrono::steady_clock::now();
+  wake_session();  // it has a time to wait for
+}
+
+bool Exchange::begin_prepared_stream() {
+  const std::lock_guard lock(mutex_);
+  if (phase_ == Phase::kStreaming) return !gone_ && !aborted_;
+  return prepared_ && start_stream(prepared_->status, prepared_->headers);
+}
+
+// Under the lock.
+bool Exchange::start_stream(int status, const Headers& headers) {
   if (phase_ != Phase::kPending || gone_) return false;
   phase_ = Phase::kStreaming;
-  stream_ = std::move(options);
   if (!framing_.chunked) framing_.close = true;
   if (observer_) observer_(status, {});
   append_head(status, headers, framing_.chunked ? "Transfer-Encoding:chunked" : "");
@@ -134,10 +156,9 @@ void Exchange::abandoned() {
     if (phase_ == Phase::kComplete || gone_ || aborted_) return;
     pending = phase_ == Phase::kPending;
   }
-  log::error("request {}: dropped without an answer", framing_.request_id);
+  log::error("request {}: dropped without an answer", framing_.name.for_log());
   if (pending) {
-    send(
-        error_response(500, "internal_error", "internal error, request id " + framing_.request_id));
+    send(error_response(500, "internal_error", "internal error, request id " + framing_.name.id));
   } else {
     abort();
   }
@@ -156,7 +177,8 @@ Exchange::Output Exchange::take() {
   output.aborted = aborted_;
   output.close = framing_.close;
   output.has_callback = disconnect_ != nullptr;
-  if (phase_ == Phase::kStreaming && stream_.silence_max.count() > 0) {
+  const bool may_ping = phase_ == Phase::kStreaming || (phase_ == Phase::kPending && prepared_);
+  if (may_ping && stream_.silence_max.count() > 0) {
     output.silent_until = last_output_ + stream_.silence_max;
   }
   return output;
@@ -169,8 +191,10 @@ void Exchange::wrote(std::size_t bytes) {
 
 void Exchange::tick(Time now) {
   const std::lock_guard lock(mutex_);
-  if (phase_ != Phase::kStreaming || framing_.head_only || stream_.silence_max.count() == 0) return;
-  if (now >= last_output_ + stream_.silence_max) append_chunk(stream_.keep_alive);
+  if (framing_.head_only || stream_.silence_max.count() == 0) return;
+  if (now < last_output_ + stream_.silence_max) return;
+  if (phase_ == Phase::kPending && prepared_) start_stream(prepared_->status, prepared_->headers);
+  if (phase_ == Phase::kStreaming) append_chunk(stream_.keep_alive);
 }
 
 void Exchange::close_after() {

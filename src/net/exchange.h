@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,7 +20,7 @@ class Exchange {
   using Time = std::chrono::steady_clock::time_point;
 
   struct Framing {
-    std::string request_id;
+    RequestName name;
     std::string traceparent = {};  // of the answer; may be empty
     bool head_only = false;        // the request was HEAD
     bool chunked = true;           // HTTP/1.1; a 1.0 stream ends with the connection
@@ -31,8 +32,10 @@ class Exchange {
   Exchange(Framing framing, std::function<void()> wake);
 
   // The responders' side; see net/responder.h.
-  void send(HttpResponse response);
+  bool send(HttpResponse response);
   bool begin_stream(int status, Headers headers, StreamOptions options);
+  void stream_after_silence(int status, Headers headers, StreamOptions options);
+  bool begin_prepared_stream();
   bool write(std::string_view chunk);
   void end();
   void abort();
@@ -53,7 +56,7 @@ class Exchange {
   void woken();  // what `wake` posted has run; it may post again
   Output take();
   void wrote(std::size_t bytes);
-  void tick(Time now);    // writes the keep-alive text if the silence is long enough
+  void tick(Time now);    // after a silence that is long enough: the keep-alive text
   void close_after();     // the response's head, if not yet made, will say Connection: close
   bool given_up() const;  // abort()ed by a responder
   bool listened() const;  // somebody wants to know of a disconnect
@@ -63,6 +66,12 @@ class Exchange {
  private:
   enum class Phase : std::uint8_t { kPending, kStreaming, kComplete };
 
+  struct Prepared {
+    int status;
+    Headers headers;
+  };
+
+  bool start_stream(int status, const Headers& headers);
   void append_chunk(std::string_view chunk);
   void wake_session();
   void append_head(int status, const Headers& headers, std::string_view framing_header);
@@ -73,8 +82,9 @@ class Exchange {
   std::function<void()> disconnect_;
   std::function<void(int status, std::string_view error_code)> observer_;
   StreamOptions stream_;
-  std::string out_;         // framed bytes that the session has not taken
-  std::size_t unsent_ = 0;  // out_ and what the session has taken but not yet written
+  std::optional<Prepared> prepared_;  // the stream that a silence begins
+  std::string out_;                   // framed bytes that the session has not taken
+  std::size_t unsent_ = 0;            // out_ and what the session has taken but not yet written
   Time last_output_{};
   Phase phase_ = Phase::kPending;
   bool gone_ = false;

@@ -77,6 +77,10 @@ std::string_view error_type(int status) {
 
 }  // namespace
 
+std::string RequestName::for_log() const {
+  return trace_id.empty() ? id : fmt::format("{} (trace {})", id, trace_id);
+}
+
 const std::string* HttpRequest::header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
     if (key == name) return &value;

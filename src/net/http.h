@@ -12,6 +12,14 @@ namespace hearth::net {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
+// What a request is called, by its client and by whoever traces it.
+struct RequestName {
+  std::string id;
+  std::string trace_id = {};  // may be empty
+
+  std::string for_log() const;
+};
+
 struct HttpRequest {
   std::string method;  // "GET"
   std::string path;    // percent-decoded, valid UTF-8 without control characters; "/v1/models"
@@ -24,6 +32,7 @@ struct HttpRequest {
 
   // The first header of that name (in lower case), or null.
   const std::string* header(std::string_view name) const;
+  RequestName name() const { return {request_id, trace_id}; }
 };
 
 struct HttpResponse {

@@ -15,11 +15,17 @@ struct Responder::Guard {
 Responder::Responder(std::shared_ptr<Exchange> exchange)
     : exchange_(std::move(exchange)), guard_(std::make_shared<Guard>(exchange_)) {}
 
-void Responder::send(HttpResponse response) { exchange_->send(std::move(response)); }
+bool Responder::send(HttpResponse response) { return exchange_->send(std::move(response)); }
 
 bool Responder::begin_stream(int status, Headers headers, StreamOptions options) {
   return exchange_->begin_stream(status, std::move(headers), std::move(options));
 }
+
+void Responder::stream_after_silence(int status, Headers headers, StreamOptions options) {
+  exchange_->stream_after_silence(status, std::move(headers), std::move(options));
+}
+
+bool Responder::begin_prepared_stream() { return exchange_->begin_prepared_stream(); }
 
 bool Responder::write(std::string_view chunk) { return exchange_->write(chunk); }
 

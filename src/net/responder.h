@@ -24,11 +24,18 @@ class Responder {
   // Made by the server (and by tests that have an Exchange of their own).
   explicit Responder(std::shared_ptr<Exchange> exchange);
 
-  // The first of send() and begin_stream() wins; what comes after it is ignored.
-  void send(HttpResponse response);
+  // The first of send() and begin_stream() wins; what comes after it is ignored. False: this was
+  // not the first.
+  bool send(HttpResponse response);
 
   // False: the client is gone, or the response was already begun.
   bool begin_stream(int status, Headers headers, StreamOptions options = {});
+
+  // The same stream, as soon as it has something to say, or once nothing was sent for
+  // `options.silence_max`: then it begins with the keep-alive text. Until one of them, send() can
+  // still answer with another status.
+  void stream_after_silence(int status, Headers headers, StreamOptions options);
+  bool begin_prepared_stream();  // true also if it has begun by itself
 
   // Never blocks. False: the client is gone, or it reads so slowly that more than the server's
   // `stream_unsent_bytes_max` would wait for it; then the connection is being closed. Stop working.

@@ -40,6 +40,8 @@ struct ServerLimits {
   std::size_t body_bytes_per_s_min = 16u << 10;
   std::chrono::milliseconds idle_timeout{75'000};   // between requests
   std::chrono::milliseconds write_timeout{30'000};  // without any progress: closed
+  std::chrono::milliseconds write_grace{30'000};    // before write_bytes_per_s_min applies: closed
+  std::size_t write_bytes_per_s_min = 4u << 10;     // of what waits for a client
   std::chrono::milliseconds linger_timeout{5'000};  // for the client to read a last answer
   std::chrono::milliseconds drain_timeout{30'000};  // for open requests after stop()
 };

@@ -6,7 +6,10 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "net/server.h"
 #include "testing/loopback_client.h"
@@ -49,6 +52,42 @@ bool eventually(Predicate predicate, std::chrono::milliseconds at_most = std::ch
   }
   return true;
 }
+
+// Keeps the responders of all requests; answers come from the test's thread.
+class Held {
+ public:
+  Handler handler() {
+    return [this](HttpRequest request, Responder responder) {
+      if (request.path == "/health") {
+        responder.send({200, {}, "ok"});
+        return;
+      }
+      responder.on_disconnect([this] { ++disconnects; });
+      const std::lock_guard lock(mutex_);
+      responders_.push_back(std::move(responder));
+    };
+  }
+  Responder next() {
+    EXPECT_TRUE(eventually([&] {
+      const std::lock_guard lock(mutex_);
+      return taken_ < responders_.size();
+    }));
+    const std::lock_guard lock(mutex_);
+    return responders_.at(taken_++);
+  }
+  void forget() {
+    std::vector<Responder> dropped;
+    const std::lock_guard lock(mutex_);
+    std::swap(dropped, responders_);
+    taken_ = 0;
+  }
+  std::atomic<int> disconnects{0};
+
+ private:
+  std::mutex mutex_;
+  std::vector<Responder> responders_;
+  std::size_t taken_ = 0;
+};
 
 inline void echo(HttpRequest request, Responder responder) {
   HttpResponse response;

@@ -30,6 +30,11 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadAheadMax = 64u << 10;  // of unparsed input, pipelined requests included
 constexpr std::chrono::seconds kHalfClosedMax{30};  // to answer a client that closed its side
 
+// The time that so many bytes take at the least rate that is accepted.
+std::chrono::milliseconds earned(std::uint64_t bytes, std::size_t bytes_per_s_min) {
+  return std::chrono::milliseconds(static_cast<std::int64_t>(bytes * 1000 / bytes_per_s_min));
+}
+
 std::string request_id_from(const HttpRequest& request) {
   const std::string* given = request.header("x-request-id");
   const auto harmless = [](char c) {
@@ -143,6 +148,14 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
     wake_.cancel();
   }
 
+  // A client that does not read: without a reset the kernel would go on handing it what it holds,
+  // at the client's own speed.
+  void cut_off() {
+    error_code ignored;  // it may be closed already
+    socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+    drop();
+  }
+
   awaitable<Got> read_request() {
     const Time idle_until = SteadyClock::now() + limits_.idle_timeout;
     idle_ = true;
@@ -230,7 +243,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
     request_.path = std::move(target->path);
     request_.query = std::move(target->query);
     framing_ = {};
-    framing_.request_id = request_.request_id;
+    framing_.name = request_.name();
     if (trace) framing_.traceparent = trace->traceparent();
     framing_.head_only = request_.method == "HEAD";
     framing_.chunked = minor >= 1;
@@ -255,10 +268,9 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
       if (in_.size() >= kReadAheadMax || ended_) {  // a chunk header or trailer without an end
         co_return refusal_of(http::error::bad_chunk);
       }
-      const auto earned = std::chrono::milliseconds(
-          static_cast<std::int64_t>(received * 1000 / limits_.body_bytes_per_s_min));
       const Time deadline =
-          std::min(start + limits_.body_timeout, start + limits_.body_grace + earned);
+          std::min(start + limits_.body_timeout,
+                   start + limits_.body_grace + earned(received, limits_.body_bytes_per_s_min));
       if (SteadyClock::now() >= deadline) {
         co_return Refusal{408, "body_timeout", "the request's body came too slowly"};
       }
@@ -293,7 +305,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   void on_output() {
     if (exchange_) exchange_->woken();
     // An answer given up because of its size must not wait for the write that is stuck.
-    if (exchange_ && writing_ && exchange_->disconnected()) drop();
+    if (exchange_ && writing_ && exchange_->disconnected()) cut_off();
     wake_.cancel();
   }
 
@@ -326,32 +338,40 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
     }
   }
 
-  // False: the client is gone or makes no progress.
+  // False: the client is gone, or it takes nothing or too little. The rate is that of these bytes:
+  // whoever takes all there is may wait for more at any length.
   awaitable<bool> write_all(std::string_view bytes) {
     writing_ = true;
+    const Time start = SteadyClock::now();
+    std::uint64_t written = 0;
     while (!bytes.empty() && !dropped_) {
-      write_deadline_ = SteadyClock::now() + limits_.write_timeout;
+      write_deadline_ =
+          std::min(SteadyClock::now() + limits_.write_timeout,
+                   start + limits_.write_grace + earned(written, limits_.write_bytes_per_s_min));
       watch_write();
       const auto [ec, count] =
           co_await socket_.async_write_some(asio::buffer(bytes.data(), bytes.size()), kTuple);
       if (ec) break;
       bytes.remove_prefix(count);
+      written += count;
       if (exchange_) exchange_->wrote(count);
     }
     writing_ = false;
     co_return bytes.empty();
   }
 
-  // One timer for many writes: it looks at the current deadline when it rings.
+  // One timer for many writes: it looks at the current deadline when it rings, and is set anew only
+  // where that has come nearer.
   void watch_write() {
-    if (write_watched_) return;
+    if (write_watched_ && write_timer_.expiry() <= write_deadline_) return;
     write_watched_ = true;
     write_timer_.expires_at(write_deadline_);
     write_timer_.async_wait([self = shared_from_this()](error_code ec) {
+      if (ec) return;  // set anew, or the session ends
       self->write_watched_ = false;
-      if (ec || !self->writing_) return;
+      if (!self->writing_) return;
       if (SteadyClock::now() >= self->write_deadline_) {
-        self->drop();
+        self->cut_off();
       } else {
         self->watch_write();
       }

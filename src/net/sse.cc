@@ -1,11 +1,6 @@
 #include "net/sse.h"
 
 namespace hearth::net {
-namespace {
-
-constexpr std::chrono::seconds kSilenceMax{15};
-
-}  // namespace
 
 std::string sse_event(std::string_view name, std::string_view text) {
   std::string out;
@@ -26,12 +21,13 @@ std::string sse_event(std::string_view name, std::string_view text) {
   return out;
 }
 
-bool SseWriter::begin() {
-  return responder_.begin_stream(200,
-                                 {{"Content-Type", "text/event-stream; charset=utf-8"},
-                                  {"Cache-Control", "no-cache"},
-                                  {"X-Accel-Buffering", "no"}},
-                                 {": keep-alive\n\n", kSilenceMax});
+SseWriter::SseWriter(Responder responder, std::chrono::milliseconds silence_max)
+    : responder_(std::move(responder)) {
+  responder_.stream_after_silence(200,
+                                  {{"Content-Type", "text/event-stream; charset=utf-8"},
+                                   {"Cache-Control", "no-cache"},
+                                   {"X-Accel-Buffering", "no"}},
+                                  {": keep-alive\n\n", silence_max});
 }
 
 bool SseWriter::data(std::string_view text) { return responder_.write(sse_event({}, text)); }

@@ -1,7 +1,8 @@
 // Server-sent events over a response stream (WHATWG HTML, section 9.2), with a comment after each
-// 15 s of silence so that proxies and clients see that the connection lives.
+// silence of some length, so that proxies and clients see that the connection lives.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -11,10 +12,12 @@ namespace hearth::net {
 
 class SseWriter {
  public:
-  explicit SseWriter(Responder responder) : responder_(std::move(responder)) {}
+  // From now on a silence of that length begins the stream; until then, and until begin(), the
+  // responder can still answer with another status.
+  SseWriter(Responder responder, std::chrono::milliseconds silence_max);
 
   // All: false when the client is gone or too slow; then stop working.
-  bool begin();
+  bool begin() { return responder_.begin_prepared_stream(); }
   bool data(std::string_view text);
   bool event(std::string_view name, std::string_view text);
   void end() { responder_.end(); }

@@ -1,4 +1,4 @@
-// Streams, disconnects, back-pressure, draining and caps of net::Server.
+// Streams, disconnects, draining and caps of net::Server.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -20,42 +20,6 @@ using testing::http_post;
 using testing::LoopbackClient;
 using testing::RawResponse;
 using namespace std::chrono_literals;
-
-// Keeps the responders of all requests; answers come from the test's thread.
-class Held {
- public:
-  Handler handler() {
-    return [this](HttpRequest request, Responder responder) {
-      if (request.path == "/health") {
-        responder.send({200, {}, "ok"});
-        return;
-      }
-      responder.on_disconnect([this] { ++disconnects; });
-      const std::lock_guard lock(mutex_);
-      responders_.push_back(std::move(responder));
-    };
-  }
-  Responder next() {
-    EXPECT_TRUE(eventually([&] {
-      const std::lock_guard lock(mutex_);
-      return taken_ < responders_.size();
-    }));
-    const std::lock_guard lock(mutex_);
-    return responders_.at(taken_++);
-  }
-  void forget() {
-    std::vector<Responder> dropped;
-    const std::lock_guard lock(mutex_);
-    std::swap(dropped, responders_);
-    taken_ = 0;
-  }
-  std::atomic<int> disconnects{0};
-
- private:
-  std::mutex mutex_;
-  std::vector<Responder> responders_;
-  std::size_t taken_ = 0;
-};
 
 TEST(Stream, ArrivesPieceByPieceAndKeepsTheConnection) {
   Held held;
@@ -103,6 +67,42 @@ TEST(Stream, KeepAliveTextFillsSilence) {
   ASSERT_TRUE(client.read_until("data"));
   responder.end();
   EXPECT_TRUE(client.read_response().complete);
+}
+
+TEST(Stream, BeginsByItselfAfterASilence) {
+  Held held;
+  RunningServer running({}, held.handler());
+  LoopbackClient client(running.port());
+  client.send(http_get("/"));
+  Responder responder = held.next();
+  responder.stream_after_silence(200, {}, {": still here\n\n", 30ms});
+  ASSERT_TRUE(client.read_until(": still here\n\n"));
+  EXPECT_FALSE(responder.send({503, {}, "too late for a status"}));
+  EXPECT_TRUE(responder.begin_prepared_stream());
+  EXPECT_TRUE(responder.write("data"));
+  responder.end();
+  const RawResponse response = client.read_response();
+  EXPECT_EQ(response.status, 200);
+  EXPECT_TRUE(response.complete);
+  EXPECT_TRUE(response.body.starts_with(": still here\n\n"));
+  EXPECT_TRUE(response.body.ends_with("data"));
+}
+
+TEST(Stream, ThatHasNotBegunCanStillBeAnotherAnswer) {
+  Held held;
+  RunningServer running({}, held.handler());
+  LoopbackClient client(running.port());
+  client.send(http_get("/"));
+  Responder responder = held.next();
+  responder.stream_after_silence(200, {}, {": still here\n\n", 100ms});
+  EXPECT_TRUE(responder.send({503, {}, "busy"}));
+  EXPECT_FALSE(responder.begin_prepared_stream());
+  const RawResponse response = client.read_response();
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(response.body, "busy");
+  std::this_thread::sleep_for(200ms);  // and nothing follows
+  client.send(http_get("/health"));
+  EXPECT_EQ(client.read_response().body, "ok");
 }
 
 TEST(Stream, AbortIsNoProperEnd) {
@@ -204,52 +204,9 @@ TEST(Disconnect, AHalfClosedClientStillGetsAQuickAnswer) {
   EXPECT_TRUE(client.wait_closed(2s));
 }
 
-TEST(BackPressure, ASlowReaderIsCutOffAndTheWriterNeverWaits) {
-  Held held;
-  RunningServer running({}, held.handler());
-  LoopbackClient client(running.port(), 4096);
-  client.send(http_get("/"));
-  Responder responder = held.next();
-  ASSERT_TRUE(responder.begin_stream(200, {}));
-  const std::string chunk(64 << 10, 'x');
-  std::size_t accepted = 0;
-  const auto start = std::chrono::steady_clock::now();
-  while (accepted < (64u << 20) && responder.write(chunk)) accepted += chunk.size();
-  // The server's 1 MiB and what the kernel takes, but no more.
-  EXPECT_GE(accepted, 512u << 10);
-  EXPECT_LE(accepted, 8u << 20);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);
-  EXPECT_TRUE(eventually([&] { return held.disconnects == 1; }));
-  EXPECT_TRUE(eventually([&] { return running.server().stats().connections == 0; }));
-}
-
-TEST(BackPressure, NoProgressEndsTheStream) {
-  ServerOptions options;
-  options.write_timeout = 200ms;
-  Held held;
-  RunningServer running(options, held.handler());
-  LoopbackClient client(running.port(), 4096);
-  client.send(http_get("/"));
-  Responder responder = held.next();
-  responder.send({200, {}, std::string(16 << 20, 'x')});  // whole answers may be large
-  EXPECT_TRUE(eventually([&] { return running.server().stats().connections == 0; }));
-}
-
-TEST(BackPressure, AFastReaderGetsEverything) {
-  Held held;
-  RunningServer running({}, held.handler());
-  LoopbackClient client(running.port());
-  client.send(http_get("/"));
-  Responder responder = held.next();
-  responder.send({200, {}, std::string(16 << 20, 'x')});
-  const RawResponse response = client.read_response();
-  EXPECT_TRUE(response.complete);
-  EXPECT_EQ(response.body.size(), 16u << 20);
-}
-
 TEST(Exchange, WakesASessionThatIsBusyWriting) {
   int wakes = 0;
-  Exchange exchange({.request_id = "r", .unsent_bytes_max = 400}, [&] { ++wakes; });
+  Exchange exchange({.name = {"r"}, .unsent_bytes_max = 400}, [&] { ++wakes; });
   ASSERT_TRUE(exchange.begin_stream(200, {}, {}));
   EXPECT_TRUE(exchange.write("within"));
   EXPECT_EQ(wakes, 1);  // one post is enough until it has run

@@ -61,5 +61,10 @@ TEST(TraceContext, IsCarriedOnInTheAnswer) {
   EXPECT_EQ(plain.headers.count("traceparent"), 0u);
 }
 
+TEST(RequestName, NamesTheTraceInLogsIfThereIsOne) {
+  EXPECT_EQ(RequestName{"req-1"}.for_log(), "req-1");
+  EXPECT_EQ((RequestName{"req-1", kTrace}.for_log()), std::string("req-1 (trace ") + kTrace + ")");
+}
+
 }  // namespace
 }  // namespace hearth::net

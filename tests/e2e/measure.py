@@ -90,10 +90,13 @@ def wait_idle(server, at_most):
 
 
 class Others:
-    """The share of the machine that went to other programs, and to other guests of its host."""
+    """The share of the machine that went to other programs, and to other guests of its host.
 
-    def __init__(self, process):
-        self.pid = process.pid
+    Ours are this process, its children that have ended, and `process`.
+    """
+
+    def __init__(self, process=None):
+        self.pid = process.pid if process else None
         self.tick = os.sysconf("SC_CLK_TCK")
         self.begin = self.now()
 
@@ -102,7 +105,8 @@ class Others:
         waiting = ticks[3] + ticks[4]  # idle, iowait
         busy = sum(ticks) - waiting
         finished = resource.getrusage(resource.RUSAGE_CHILDREN)  # bench engine
-        own = time.process_time() + finished.ru_utime + finished.ru_stime + cpu_s(self.pid)
+        own = time.process_time() + finished.ru_utime + finished.ru_stime
+        own += cpu_s(self.pid) if self.pid else 0
         return busy / self.tick - own, (busy + waiting) / self.tick
 
     def share(self):

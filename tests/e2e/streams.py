@@ -29,6 +29,20 @@ def post(path, document):
     )
 
 
+def stream_of(number, tokens, logprobs=None):
+    """A streamed chat of just so many tokens; likely ones beside each make its events large."""
+    document = {
+        "messages": [{"role": "user", "content": f"Tell me about the number {number}."}],
+        "max_tokens": tokens,
+        "temperature": 0,
+        "ignore_eos": True,
+        "stream": True,
+    }
+    if logprobs:
+        document |= {"logprobs": True, "top_logprobs": logprobs}
+    return post("/v1/chat/completions", document)
+
+
 class Connection:
     """One request and the bytes of its answer."""
 

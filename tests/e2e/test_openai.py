@@ -147,6 +147,26 @@ def test_completion_logprobs(client):
     assert all(len(top) >= 2 for top in logprobs.top_logprobs)
 
 
+def test_completion_stream_is_the_same_text(client):
+    fields = {"model": "default", "prompt": "The capital of France is", "temperature": 0}
+    whole = client.completions.create(**fields, max_tokens=24)
+    chunks = list(
+        client.completions.create(
+            **fields, max_tokens=24, stream=True, stream_options={"include_usage": True}
+        )
+    )
+    assert {chunk.object for chunk in chunks} == {"text_completion"}
+    assert len({chunk.id for chunk in chunks}) == 1
+    choices = [chunk.choices[0] for chunk in chunks if chunk.choices]
+    assert len(choices) > 5
+    assert "".join(choice.text for choice in choices) == whole.choices[0].text
+    assert [choice.finish_reason for choice in choices] == [None] * (len(choices) - 1) + [
+        whole.choices[0].finish_reason
+    ]
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage == whole.usage
+
+
 def test_stop_string(client):
     free = client.completions.create(
         model="default", prompt="1, 2, 3, 4, 5,", temperature=0, max_tokens=24

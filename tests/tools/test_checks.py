@@ -58,6 +58,21 @@ def test_banned_text_is_found(rule, line):
 @pytest.mark.parametrize(
     "line",
     [
+        "node.innerHTML = text;",
+        "node.outerHTML += text;",
+        'node.insertAdjacentHTML("beforeend", text);',
+        'node["innerHTML"] = text;',
+    ],
+)
+def test_text_never_becomes_html_in_the_page(line):
+    errors = check_banned.check_text(line + "\n", "web/x.js")
+    assert len(errors) == 1 and errors[0] == "web/x.js:1: text as HTML"
+    assert check_banned.check_text(line + "\n", "tests/console/x.py") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
         "// strcpy() would be wrong here",
         'const char* text = "rand()";',
         "const Clock& clock = Clock::system();",
