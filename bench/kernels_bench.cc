@@ -1,5 +1,5 @@
-// Kernels alone, with the figure that their limit is measured in: operations for many rows, bytes
-// of weights for one.
+// Matrix products alone, with the figure that their limit is measured in: operations for many rows,
+// bytes of weights for one.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/ops.h"
+#include "kernels_bench.h"
 
 namespace hearth::kernels {
 namespace {
@@ -59,7 +60,9 @@ void matmul(benchmark::State& state, Isa isa, DType type) {
       benchmark::Counter(rounds * static_cast<double>(w.bytes()), benchmark::Counter::kIsRate);
 }
 
-void register_all() {
+}  // namespace
+
+void register_matmul() {
   for (Isa isa : supported_isas()) {
     for (DType type :
          {DType::kQ4_0, DType::kQ4_1, DType::kQ5_1, DType::kQ6_K, DType::kQ8_0, DType::kF16}) {
@@ -72,11 +75,12 @@ void register_all() {
   }
 }
 
-}  // namespace
 }  // namespace hearth::kernels
 
 int main(int argc, char** argv) {
-  hearth::kernels::register_all();
+  hearth::kernels::register_matmul();
+  hearth::kernels::register_rows();
+  hearth::kernels::register_attention();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::RunSpecifiedBenchmarks();

@@ -45,6 +45,9 @@ def newest_first(names):
 
 
 def changed_since(base, names):
+    if not git("branch", "-a", "--list", base, f"remotes/{base}", "--format=x").strip():
+        print(f"lint: there is no {base} here: what is not committed yet")
+        base = "HEAD"
     changed = set(git("diff", "--name-only", f"{base}...HEAD").splitlines())
     changed |= set(git("diff", "--name-only", "HEAD").splitlines())
     return [name for name in names if name in changed]

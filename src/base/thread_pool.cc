@@ -47,14 +47,10 @@ std::int64_t now_ns() {
 
 // Once the other constructor is through, the destructor runs also when this one throws: it joins
 // the workers that have started where a later one cannot.
-ThreadPool::ThreadPool(int threads, const std::function<void(int)>& at_start) : ThreadPool() {
+ThreadPool::ThreadPool(int threads) : ThreadPool() {
   HEARTH_CHECK(threads >= 1);
   workers_.reserve(static_cast<std::size_t>(threads - 1));
-  for (int t = 1; t < threads; ++t)
-    workers_.push_back(start_thread([this, t, at_start] {
-      if (at_start) at_start(t);
-      worker_loop(t);
-    }));
+  for (int t = 1; t < threads; ++t) workers_.push_back(start_thread([this, t] { worker_loop(t); }));
 }
 
 ThreadPool::~ThreadPool() {
@@ -94,10 +90,16 @@ void ThreadPool::work(Job& job, int thread) {
 
 void ThreadPool::worker_loop(int thread) {
   std::uint32_t seen = 0;
+  std::uint32_t each_seen = 0;
   for (;;) {
     spin_then_sleep(current_, kSpinsJob, [seen](std::uint32_t v) { return v != seen; });
     const std::uint32_t ticket = current_.load(std::memory_order_seq_cst);
     if (stop_.load()) return;
+    if (each_set_.load(std::memory_order_acquire) != each_seen) {
+      const std::lock_guard lock(each_mutex_);
+      each_seen = each_set_.load(std::memory_order_relaxed);
+      each_(thread);
+    }
     Job& job = jobs_[ticket % kJobs];
     job.inside.fetch_add(1, std::memory_order_seq_cst);
     // run() fills a slot only while nobody is inside and before it publishes the ticket: an
@@ -108,6 +110,12 @@ void ThreadPool::worker_loop(int thread) {
     }
     job.inside.fetch_sub(1, std::memory_order_release);
   }
+}
+
+void ThreadPool::on_each_worker(std::function<void(int)> fn) {
+  const std::lock_guard lock(each_mutex_);
+  each_ = std::move(fn);
+  each_set_.fetch_add(1, std::memory_order_release);
 }
 
 void ThreadPool::run(std::vector<Step> steps) { start(std::move(steps), nullptr); }

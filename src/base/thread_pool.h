@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -25,9 +26,9 @@ class ThreadPool {
     ChunkFn fn;
   };
 
-  // threads >= 1; the caller of run() is one of them, number 0. Each other one calls
-  // `at_start(number)` first, on itself. Throws std::system_error where no thread can be had.
-  explicit ThreadPool(int threads, const std::function<void(int)>& at_start = nullptr);
+  // threads >= 1; the caller of run() is one of them, number 0. Throws std::system_error where no
+  // thread can be had.
+  explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -44,6 +45,8 @@ class ThreadPool {
   // The same, measured: one entry a step.
   std::vector<StepTime> run_timed(std::vector<Step> steps);
   void parallel_for(std::int64_t chunks, ChunkFn fn);
+  // Every thread but the caller's calls fn(number) once, before it next works.
+  void on_each_worker(std::function<void(int)> fn);
 
  private:
   ThreadPool() = default;
@@ -71,6 +74,9 @@ class ThreadPool {
   alignas(64) std::atomic<std::uint32_t> current_{
       0};  // ticket of the newest job; slot = ticket % kJobs
   std::atomic<bool> stop_{false};
+  std::mutex each_mutex_;
+  std::function<void(int)> each_;           // of on_each_worker()
+  std::atomic<std::uint32_t> each_set_{0};  // how often
   std::vector<std::thread> workers_;
 };
 

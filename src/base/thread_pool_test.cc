@@ -211,5 +211,21 @@ TEST(ThreadPool, WhereAWorkerCannotStartTheOthersEnd) {
   EXPECT_EQ(pool.threads(), 4);
 }
 
+TEST_P(Pool, EachWorkerIsCalledOnceBeforeItWorks) {
+  ThreadPool pool(GetParam());
+  std::vector<std::atomic<int>> calls(static_cast<std::size_t>(pool.threads()));
+  std::atomic<bool> early = false;
+  for (int round = 1; round <= 3; ++round) {
+    pool.on_each_worker([&](int thread) { ++calls[static_cast<std::size_t>(thread)]; });
+    for (int job = 0; job < 20; ++job)
+      pool.parallel_for(64, [&](std::int64_t, int thread) {
+        if (thread > 0 && calls[static_cast<std::size_t>(thread)] == 0) early = true;
+      });
+  }
+  EXPECT_FALSE(early);
+  EXPECT_EQ(calls[0], 0);
+  for (const auto& n : calls) EXPECT_LE(n, 3);
+}
+
 }  // namespace
 }  // namespace hearth

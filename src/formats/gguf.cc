@@ -295,8 +295,13 @@ const TensorView* GgufFile::find(std::string_view name) const {
   return it == by_name_.end() ? nullptr : &tensors_[it->second];
 }
 
-void GgufFile::advise(std::span<const std::byte> range, PageUse use) const {
-  hearth::advise(files_, range, use);
+void GgufFile::drop_pages(std::span<const std::byte> range) const {
+  for (const auto& file : files_) {
+    const auto bytes = file->bytes();
+    if (range.data() >= bytes.data() && range.data() < bytes.data() + bytes.size()) {
+      file->drop_pages(range);
+    }
+  }
 }
 
 }  // namespace hearth

@@ -312,7 +312,7 @@ TEST_F(GgufFiles, OpensOneFile) {
   const auto file = GgufFile::open(folder_.write("m.gguf", testing::small_gguf()));
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ((*file)->tensors().size(), 21u);
-  (*file)->advise((*file)->tensors()[0].data, PageUse::kNoLonger);
+  (*file)->drop_pages((*file)->tensors()[0].data);
   expect_refused("none.gguf", "no such file");
   folder_.write("short.gguf", testing::small_gguf().substr(0, 900));
   expect_refused("short.gguf", "ends inside");

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -62,22 +61,15 @@ MappedFile::~MappedFile() {
   ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());  // munmap takes no const
 }
 
-void advise(std::span<const std::shared_ptr<const MappedFile>> files,
-            std::span<const std::byte> range, PageUse use) {
-  const auto inside = [&](const std::shared_ptr<const MappedFile>& file) {
-    const auto bytes = file->bytes();
-    return range.data() >= bytes.data() && range.data() < bytes.data() + bytes.size();
-  };
-  if (std::none_of(files.begin(), files.end(), inside)) return;
+void MappedFile::drop_pages(std::span<const std::byte> range) const {
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto first = reinterpret_cast<std::uintptr_t>(range.data());
-  const auto last = first + range.size();
-  const bool soon = use == PageUse::kSoon;
-  const std::uintptr_t begin = (soon ? first : first + page - 1) / page * page;
-  const std::uintptr_t end = (soon ? last + page - 1 : last) / page * page;
+  const std::uintptr_t begin = (first + page - 1) / page * page;
+  const std::uintptr_t end = (first + range.size()) / page * page;
   if (begin >= end) return;
-  (void)::madvise(reinterpret_cast<void*>(begin), end - begin,
-                  soon ? MADV_WILLNEED : MADV_DONTNEED);
+  // Only advice: a kernel that refuses it costs memory, nothing else.
+  auto* const whole_pages = const_cast<std::byte*>(range.data()) + (begin - first);
+  (void)::madvise(whole_pages, end - begin, MADV_DONTNEED);
 }
 
 }  // namespace hearth

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,20 +27,14 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return bytes_; }
 
+  // Lets go of the whole pages inside `range`, which must lie in bytes(); they are read from the
+  // file again when touched.
+  void drop_pages(std::span<const std::byte> range) const;
+
  private:
   explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}
 
   std::span<const std::byte> bytes_;
 };
-
-enum class PageUse : std::uint8_t {
-  kSoon,      // read them from the file by and by, without waiting for them
-  kNoLonger,  // let go of the whole pages inside; they are read again when touched
-};
-
-// What becomes of the pages of `range`, where it lies in one of the files. Only advice: a system
-// that refuses it costs time or memory, nothing else.
-void advise(std::span<const std::shared_ptr<const MappedFile>> files,
-            std::span<const std::byte> range, PageUse use);
 
 }  // namespace hearth

@@ -37,9 +37,9 @@ TEST_F(MappedFileTest, ContentStaysAfterDropping) {
   const auto file = MappedFile::open(folder_.write("a", content));
   ASSERT_TRUE(file);
   const auto bytes = (*file)->bytes();
-  advise({&*file, 1}, bytes, PageUse::kNoLonger);
-  advise({&*file, 1}, bytes.subspan(5, 100), PageUse::kSoon);
-  advise({&*file, 1}, bytes.subspan(20000), PageUse::kNoLonger);
+  (*file)->drop_pages(bytes);
+  (*file)->drop_pages(bytes.subspan(5, 100));
+  (*file)->drop_pages(bytes.subspan(20000));
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()), content);
 }
 

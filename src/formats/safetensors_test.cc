@@ -143,7 +143,7 @@ TEST_F(Shards, OpenTogether) {
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ((*file)->tensors().size(), 2u);
   EXPECT_EQ((*file)->find("y")->dtype, DType::kF16);
-  (*file)->advise((*file)->find("x")->data, PageUse::kNoLonger);
+  (*file)->drop_pages((*file)->find("x")->data);
 }
 
 TEST_F(Shards, RefuseIndexesThatDoNotFit) {

@@ -9,7 +9,6 @@
 #include <string_view>
 #include <vector>
 
-#include "formats/mapped_file.h"
 #include "tensor/dtype.h"
 
 namespace hearth {
@@ -34,8 +33,9 @@ class Weights {
   virtual const TensorView* find(std::string_view name) const = 0;  // nullptr when absent
   virtual std::span<const TensorView> tensors() const = 0;          // in file order
   virtual std::int64_t file_bytes() const = 0;                      // all files together
-  // Tells the system what becomes of the mapping's pages in `range`; content stays.
-  virtual void advise(std::span<const std::byte> range, PageUse use) const = 0;
+  // Tells the kernel that pages of the mapping are not needed soon (after repacking); content
+  // stays.
+  virtual void drop_pages(std::span<const std::byte> range) const = 0;
 };
 
 }  // namespace hearth

@@ -110,7 +110,7 @@ Result<backend::WeightRef> Loader::stack(std::int64_t layer, std::vector<Part> p
     found.push_back(p);
   }
   HEARTH_TRY(auto weight, backend_.prepare(found));
-  for (const auto& p : found) ahead_.used(p.matrix->data);
+  for (const auto& p : found) source_.weights->drop_pages(p.matrix->data);
   return weight;
 }
 
@@ -124,7 +124,7 @@ Result<Loader::Ends> Loader::ends() {
   HEARTH_TRY(const TensorView* const matrix,
              find(Role::kEmbedding, -1, false, {config_.vocab, config_.d_model}));
   HEARTH_TRY(ends.embedding, backend_.prepare_embedding(*matrix, config_.tied_embeddings));
-  ahead_.used(matrix->data);
+  source_.weights->drop_pages(matrix->data);
   if (config_.tied_embeddings) {
     ends.head = ends.embedding;
   } else {

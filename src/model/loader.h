@@ -7,7 +7,6 @@
 
 #include "backend/backend.h"
 #include "base/result.h"
-#include "formats/read_ahead.h"
 #include "model/config.h"
 #include "model/source.h"
 
@@ -36,7 +35,7 @@ enum class Role : std::uint8_t {
 class Loader {
  public:
   Loader(const ModelSource& source, const ModelConfig& config, backend::Backend& backend)
-      : source_(source), config_(config), backend_(backend), ahead_(source.weights) {}
+      : source_(source), config_(config), backend_(backend) {}
 
   const ModelConfig& config() const { return config_; }
 
@@ -66,7 +65,6 @@ class Loader {
   const ModelSource& source_;
   const ModelConfig& config_;
   backend::Backend& backend_;
-  ReadAhead ahead_;
 };
 
 // theta^(-2i/dims), scaled as the model asks (RopeSpec).

@@ -38,7 +38,7 @@ class CpuBackend final : public Backend {
         exact_(options.precision == Precision::kF32),
         kv_type_(kv_type_of(options.kv_type, exact_, ops_)),
         threads_(options.threads > 0 ? options.threads : usable_cores()),
-        pool_(threads_, [this](int thread) { bind(thread); }) {
+        pool_(threads_) {
     memory_.thread_scratch.resize(static_cast<std::size_t>(pool_.threads()));
     memory_.own_rows = std::vector<OwnRow>(static_cast<std::size_t>(pool_.threads()));
   }
@@ -88,7 +88,11 @@ class CpuBackend final : public Backend {
     return group.layers * kernels::KvLayout{kv_type_, group.kv_heads, group.head_dim}.layer_bytes();
   }
 
-  void enter_thread() override { bind(0); }
+  // Not while weights are packed: the loading thread is bound nowhere and must find a free core.
+  void enter_thread() override {
+    bind(0);
+    pool_.on_each_worker([this](int thread) { bind(thread); });
+  }
   void run(const Batch& batch, const std::function<void(Step&)>& record) override {
     CpuStep step(ops_, batch, memory_, ropes_, pool_.threads());
     record(step);

@@ -1,4 +1,8 @@
 // Norms, gates, rotary embedding, reductions.
+//
+// All of it streams through rows that lie in the first- or second-level cache, 1 to 3 loads or stores
+// for each vector of 16: with exponentials (gates: about 20 instructions a vector, logsumexp: 15)
+// arithmetic is the limit, else the cache's bandwidth. Reductions keep vectors until the end.
 
 // e^x with a relative error under 2e-7: x = n ln 2 + r, a degree-6 polynomial for e^r (Cephes
 // expf), 2^n into the exponent. Below -87 the result stays at about 1e-38.
