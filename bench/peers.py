@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Hearth beside the engines one can install: the same file, the same work, in alternation.
 
-./dev bench peers [--model FILE] [--rounds N] [--peers llama.cpp,openvino,...] [--write]
+./dev bench peers [--tables smollm2-q4_1,... | --model FILE] [--rounds N] [--peers llama.cpp,openvino,...] [--write]
 
 The peers come from PyPI, each into an environment of its own under .cache/peers; the C++ ones are built from
 source for this CPU. Every round runs each engine once, in a rotating order; a round's figure is the median of its
@@ -10,6 +10,8 @@ the text, and must have made and read as many tokens as the job says.
 """
 
 import argparse
+import collections.abc
+import dataclasses
 import datetime
 import json
 import os
@@ -22,6 +24,7 @@ import tempfile
 import time
 import urllib.request
 
+import peer_files
 import peer_job
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -30,10 +33,13 @@ PEERS = {  # name: (package, what else it needs, driver and its arguments)
     "llama.cpp": ("llama-cpp-python", ["numpy"], ["peer_llama.py", "llama_cpp.llama_cpp"]),
     "ik_llama.cpp": ("ik-llama-cpp-python", ["numpy"], ["peer_llama.py", "ik_llama_cpp._ctypes_api"]),
     "openvino": ("openvino-genai", ["numpy"], ["peer_openvino.py"]),
+    # What a processor without AVX-512 would get of it.
+    "llama.cpp-avx2": ("llama-cpp-python", ["numpy"], ["peer_llama.py", "llama_cpp.llama_cpp"]),
     "naive": ("transformers", ["torch", "gguf", "accelerate", "fastapi", "uvicorn"], ["peer_naive.py"]),
 }
 PATIENCE_S = 3600  # for all the work of a peer in a round
 FROM_SOURCE = ("llama-cpp-python", "ik-llama-cpp-python")
+AVX2_ONLY = "-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON -DGGML_AVX512=OFF"
 
 
 def python_of(name: str) -> pathlib.Path:
@@ -75,7 +81,11 @@ def install(name: str) -> str:
             with tempfile.TemporaryDirectory() as folder:
                 subprocess.run([*pip, unpack_source(python, package, folder), *others], check=True)
         elif package in FROM_SOURCE:
-            subprocess.run([*pip, "--no-binary", package, package, *others], check=True)
+            settings = {"CMAKE_ARGS": AVX2_ONLY} if name.endswith("-avx2") else {}
+            # pip keeps what it has built, for whichever processor that was.
+            subprocess.run(
+                [*pip, "--no-cache-dir", "--no-binary", package, package, *others], check=True, env=os.environ | settings
+            )
         else:  # without pip's cache: PyTorch and its libraries would stay there, some gigabytes
             subprocess.run([*pip, "--no-cache-dir", package, *others], check=True)
         shown = subprocess.run(show, capture_output=True, text=True, check=True)
@@ -125,7 +135,7 @@ def hearth_answers(binary: str, job: dict) -> dict:
     """The row that goes over HTTP, to a server of its own."""
     server = subprocess.Popen(
         [binary, "serve", job["model"], "--port", "0", "--threads", str(job["threads"])],
-        stderr=subprocess.PIPE, text=True,
+        stderr=subprocess.PIPE, text=True, env=os.environ | job["environment"],
     )  # fmt: skip
     try:
         url = next(line.split()[-1] for line in server.stderr if "ready: http" in line) + "/v1/completions"
@@ -151,16 +161,16 @@ def run_hearth(binary: str, job: dict) -> tuple[dict, dict]:
     done = subprocess.run(
         [binary, "bench", "engine", job["model"], "--threads", str(job["threads"]), "-p", str(job["prefill"]),
          "-n", str(job["decode"]), "-b", ",".join(map(str, job["batch"])), "-r", str(job["repeats"]), "--json"],
-        capture_output=True, text=True,
+        capture_output=True, text=True, env=os.environ | job["environment"],
     )  # fmt: skip
     if done.returncode != 0:
         raise SystemExit(f"hearth: {done.stderr[-2000:]}")
     result = json.loads(done.stdout)
     out = {f"prefill {p['tokens']}": p["tok_s"] for p in result["prefill"]}
     out |= {f"decode {d['batch']}": d["tok_s"] for d in result["decode"]}
-    prompt_size, answer_size = job["answer"]
-    name = f"answer {prompt_size}+{answer_size}"
-    out |= rates({name: hearth_answers(binary, job)}, job)
+    if job["answer"]:
+        name = "answer {}+{}".format(*job["answer"])
+        out |= rates({name: hearth_answers(binary, job)}, job)
     return out, result["machine"]
 
 
@@ -188,10 +198,42 @@ def row(work: str, measured: dict[str, list[dict]]) -> str:
     return line
 
 
-def default_model(binary: str) -> str:
-    subprocess.run([binary, "pull", "smollm2"], check=True)
-    listed = json.loads(subprocess.run([binary, "list", "--json"], capture_output=True, text=True, check=True).stdout)
-    return next(m["path"] for m in listed["models"] if m["name"] == "smollm2" and m["current"])
+@dataclasses.dataclass
+class Table:
+    title: str
+    model: collections.abc.Callable  # the file, from the options
+    peers: tuple
+    prefill: int = 512
+    batch: tuple = (1, 32)
+    answer: tuple = ()
+    environment: dict = dataclasses.field(default_factory=dict)
+
+
+def smollm2(kind: str):
+    def model(options):
+        install("llama.cpp")
+        return peer_files.requantized(options.binary, kind, python_of("llama.cpp"))
+
+    return model
+
+
+def shape(name: str, kind: str):
+    return lambda options: peer_files.synthetic(options.binary, name, kind)
+
+
+LLAMAS = ("llama.cpp", "ik_llama.cpp")
+TABLES = {
+    "smollm2-q4_1": Table("SmolLM2-135M Q4_1", lambda options: peer_files.stored(options.binary),
+                          (*LLAMAS, "openvino", "naive"), answer=(300, 60)),
+    "smollm2-q4_0": Table("SmolLM2-135M Q4_0", smollm2("Q4_0"), LLAMAS),
+    "smollm2-q8_0": Table("SmolLM2-135M Q8_0", smollm2("Q8_0"), LLAMAS),
+    "smollm2-q4_k_m": Table("SmolLM2-135M Q4_K_M", smollm2("Q4_K_M"), LLAMAS),
+    "smollm2-f16": Table("SmolLM2-135M F16", smollm2("F16"), LLAMAS),
+    "1b-q4_0": Table("Llama-3.2-1B's shape, Q4_0", shape("llama-3.2-1b", "Q4_0"), LLAMAS, 256, (1,)),
+    "1b-q4_k": Table("Llama-3.2-1B's shape, Q4_K", shape("llama-3.2-1b", "Q4_K"), LLAMAS, 256, (1,)),
+    "avx2": Table("SmolLM2-135M Q4_1, without AVX-512", lambda options: peer_files.stored(options.binary),
+                  ("llama.cpp-avx2",), environment={"HEARTH_ISA": "avx2"}),
+}  # fmt: skip
 
 
 def write_section(title: str, section: str) -> None:
@@ -208,28 +250,15 @@ def write_section(title: str, section: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--model", help="a GGUF file; default: the store's smollm2")
-    parser.add_argument("--binary", default=str(ROOT / "build/release/hearth"))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--prefill", type=int, default=512)
-    parser.add_argument("--decode", type=int, default=64)
-    parser.add_argument("--batch", default="1,32")
-    parser.add_argument("--answer", default="300,60", help="tokens of a question and of its answer, over HTTP")
-    parser.add_argument("--peers", default=",".join(PEERS))
-    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
-    options = parser.parse_args()
-
-    model = pathlib.Path(options.model or default_model(options.binary)).resolve()
-    job = {"model": os.fspath(model), "threads": options.threads, "prefill": options.prefill,
-           "decode": options.decode, "batch": [int(b) for b in options.batch.split(",")],
-           "answer": [int(n) for n in options.answer.split(",")], "repeats": options.repeats}  # fmt: skip
+def compare(table: Table, options) -> None:
+    job = {"model": os.fspath(pathlib.Path(table.model(options)).resolve()), "threads": options.threads,
+           "prefill": table.prefill, "decode": options.decode, "batch": list(table.batch),
+           "answer": list(table.answer), "repeats": options.repeats, "environment": table.environment}  # fmt: skip
     failed = {}
     versions = {}
-    for name in options.peers.split(","):
+    for name in table.peers:
+        if options.peers and name not in options.peers.split(","):
+            continue
         try:
             versions[name] = install(name)
         except subprocess.CalledProcessError as error:
@@ -262,7 +291,7 @@ def main() -> None:
         ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
     ).stdout.strip()
     peers = [name for name in measured if name != "hearth"]
-    title = f"{model.name}, {options.threads} threads"
+    title = f"{table.title}, {options.threads} threads"
     lines = [
         f"### {title}",
         "",
@@ -280,6 +309,25 @@ def main() -> None:
     print(section)
     if options.write:
         write_section(title, section)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tables", default=",".join(TABLES), help="default: all")
+    parser.add_argument("--model", help="a GGUF file of your own, instead of the tables")
+    parser.add_argument("--binary", default=str(ROOT / "build/release/hearth"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--decode", type=int, default=64)
+    parser.add_argument("--peers", help="only these of each table's")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
+    options = parser.parse_args()
+    if options.model:
+        name = pathlib.Path(options.model).name
+        return compare(Table(name, lambda _: options.model, (*LLAMAS, "openvino", "naive"), answer=(300, 60)), options)
+    for name in options.tables.split(","):
+        compare(TABLES[name], options)
 
 
 if __name__ == "__main__":

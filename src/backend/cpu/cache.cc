@@ -15,7 +15,7 @@ Result<std::unique_ptr<CpuKvCache>> CpuKvCache::make(std::span<const KvGroupSpec
     group.layout = {type, groups[g].kv_heads, groups[g].head_dim};
     group.pages = pages[g];
     // First: what is too large is refused here, with an error.
-    HEARTH_TRY(group.memory, Mapping::reserve(pages[g] * group.page_bytes(), false));
+    HEARTH_TRY(group.memory, Mapping::reserve(pages[g] * group.page_bytes(), true));
     group.written.assign(static_cast<std::size_t>(pages[g]), false);
     cache->groups_.push_back(std::move(group));
   }

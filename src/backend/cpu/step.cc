@@ -57,11 +57,12 @@ void CpuStep::add(const OpCost& cost, std::int64_t chunks, ThreadPool::ChunkFn f
 
 // Rows in equal stretches, a few per thread.
 void CpuStep::add_rows(const OpCost& cost, std::int64_t rows,
-                       std::function<void(std::int64_t begin, std::int64_t end)> fn) {
+                       std::function<void(std::int64_t begin, std::int64_t end, int thread)> fn) {
   const std::int64_t size = std::max<std::int64_t>(1, rows / (threads_ * 4));
-  add(cost, (rows + size - 1) / size, [rows, size, fn = std::move(fn)](std::int64_t chunk, int) {
-    fn(chunk * size, std::min(rows, (chunk + 1) * size));
-  });
+  add(cost, (rows + size - 1) / size,
+      [rows, size, fn = std::move(fn)](std::int64_t chunk, int thread) {
+        fn(chunk * size, std::min(rows, (chunk + 1) * size), thread);
+      });
 }
 
 const float* CpuStep::floats(CpuBuffer& b) {
@@ -158,7 +159,7 @@ void CpuStep::ensure_codes(CpuBuffer& b, std::int64_t rows) {
     b.wanted->codes = true;
     return;
   }
-  add_rows({"quantize"}, rows, [this, &b](std::int64_t begin, std::int64_t end) {
+  add_rows({"quantize"}, rows, [this, &b](std::int64_t begin, std::int64_t end, int) {
     ops_.quantize_rows(b.values.data(), b.columns, begin, end, b.quantized);
   });
 }
@@ -168,7 +169,7 @@ void CpuStep::embed(Tensor out, const Weight& embedding, float scale) {
   will_write(o);
   made_by(o, nullptr);
   const TensorView* stored = &as_cpu(embedding).stored;
-  add_rows({"embed"}, rows_, [this, &o, stored, scale](std::int64_t begin, std::int64_t end) {
+  add_rows({"embed"}, rows_, [this, &o, stored, scale](std::int64_t begin, std::int64_t end, int) {
     const std::int64_t bytes = *row_bytes(stored->dtype, o.columns);
     for (std::int64_t r = begin; r < end; ++r) {
       float* row = o.values.data() + r * o.columns;
@@ -200,13 +201,30 @@ void CpuStep::add_norm(CpuBuffer& o, const LateNorm& norm, bool add_to) {
   floats(*norm.in);
   Wanted* const wanted = &wanted_.emplace_back();
   made_by(o, wanted);
-  add_rows({"norm"}, rows_, [this, &o, norm, wanted, add_to](std::int64_t begin, std::int64_t end) {
-    const CpuBuffer& in = *norm.in;
-    for (std::int64_t r = begin; r < end; ++r)
-      ops_.rms_norm(in.values.data() + r * in.columns, norm.weight, norm.eps, in.columns,
-                    add_to ? Store::kAdd : Store::kSet, o.values.data() + r * o.columns);
-    if (wanted->codes) ops_.quantize_rows(o.values.data(), o.columns, begin, end, o.quantized);
-  });
+  for (OwnRow& row : memory_.own_rows) row.normed.ensure(o.columns);
+  add_rows({"norm"}, rows_,
+           [this, &o, norm, wanted, add_to](std::int64_t begin, std::int64_t end, int thread) {
+             // Where only codes are wanted, the floats of a row never leave the first-level cache.
+             const bool keep = add_to || wanted->floats || !wanted->codes;
+             float* const own = memory_.own_rows[static_cast<std::size_t>(thread)].normed.data();
+             for (std::int64_t r = begin; r < end; ++r) {
+               float* const out = keep ? o.values.data() + r * o.columns : own;
+               ops_.rms_norm(norm.in->values.data() + r * o.columns, norm.weight, norm.eps,
+                             o.columns, add_to ? Store::kAdd : Store::kSet, out);
+               if (wanted->codes) quantize_piece(o, out, r, 0, o.columns);
+             }
+           });
+}
+
+// `width` columns, whole groups, from `column` on of row `row`: a piece of a row is a row of its
+// own, further along in the same arrays.
+void CpuStep::quantize_piece(const CpuBuffer& b, const float* values, std::int64_t row,
+                             std::int64_t column, std::int64_t width) const {
+  const std::int64_t at = row * b.columns + column;
+  const kernels::QuantizedRows piece = {
+      b.quantized.codes + at, b.quantized.scales + at / kernels::kGroup,
+      b.quantized.scaled_sums + at / kernels::kGroup, b.quantized.minus_sums + at / 16, width};
+  ops_.quantize_rows(values, width, 0, 1, piece);
 }
 
 // A gate right behind the product that makes its input, of one quantised form: both at once, block
@@ -293,14 +311,7 @@ void CpuStep::gated(Tensor out, Tensor x, Activation activation) {
         const float* row = in.values.data() + r * in.columns;
         ops_.gate(kind, row + c, row + n + c, width, o.values.data() + r * n + c);
         if (!wanted->codes) return;
-        if (pieces == 1) return ops_.quantize_rows(o.values.data(), n, r, r + 1, o.quantized);
-        // A piece of a row is a row of its own, further along in the same arrays.
-        const std::int64_t at = r * n + c;
-        const kernels::QuantizedRows piece = {o.quantized.codes + at,
-                                              o.quantized.scales + at / kernels::kGroup,
-                                              o.quantized.scaled_sums + at / kernels::kGroup,
-                                              o.quantized.minus_sums + at / 16, width};
-        ops_.quantize_rows(o.values.data() + at, width, 0, 1, piece);
+        quantize_piece(o, o.values.data() + r * n + c, r, c, width);
       });
 }
 
@@ -364,16 +375,16 @@ void CpuStep::head(Tensor x, const Vector& norm, float eps, const Weight& weight
   size_buffer(normed, wanted, in.columns);
   Wanted* const codes = &wanted_.emplace_back();
   made_by(normed, codes);
-  add_rows(
-      {"norm"}, wanted,
-      [this, &in, &normed, codes, eps, w = values_of(norm)](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i)
-          ops_.rms_norm(
-              in.values.data() + batch_.logit_rows[static_cast<std::size_t>(i)] * in.columns, w,
-              eps, in.columns, Store::kSet, normed.values.data() + i * in.columns);
-        if (codes->codes)
-          ops_.quantize_rows(normed.values.data(), in.columns, begin, end, normed.quantized);
-      });
+  add_rows({"norm"}, wanted,
+           [this, &in, &normed, codes, eps, w = values_of(norm)](std::int64_t begin,
+                                                                 std::int64_t end, int) {
+             for (std::int64_t i = begin; i < end; ++i)
+               ops_.rms_norm(
+                   in.values.data() + batch_.logit_rows[static_cast<std::size_t>(i)] * in.columns,
+                   w, eps, in.columns, Store::kSet, normed.values.data() + i * in.columns);
+             if (codes->codes)
+               ops_.quantize_rows(normed.values.data(), in.columns, begin, end, normed.quantized);
+           });
   vocabulary_ = weight.rows;
   const std::int64_t stride = logits_stride(weight.rows);
   float* const logits = memory_.logits.ensure(wanted * stride);

@@ -110,7 +110,7 @@ class CpuStep final : public Step {
   void ensure_codes(CpuBuffer& buffer, std::int64_t rows);
   void add(const OpCost& cost, std::int64_t chunks, ThreadPool::ChunkFn fn);
   void add_rows(const OpCost& cost, std::int64_t rows,
-                std::function<void(std::int64_t begin, std::int64_t end)> fn);
+                std::function<void(std::int64_t begin, std::int64_t end, int thread)> fn);
   // The codes of a single row, made by each thread for itself as soon as it has work that reads
   // them: a norm and a rounding of some hundred columns take less than waiting for each other.
   struct OwnCodes {
@@ -125,6 +125,8 @@ class CpuStep final : public Step {
     return rows == 1 && rows_ == 1 && weight.any_quantized && !weight.any_float && !x.has_codes &&
            x.wanted == nullptr;
   }
+  void quantize_piece(const CpuBuffer& b, const float* values, std::int64_t row,
+                      std::int64_t column, std::int64_t width) const;
   void add_norm(CpuBuffer& out, const LateNorm& norm, bool add_to);
   void make_late_norm(CpuBuffer& buffer);
   void will_write(CpuBuffer& buffer);      // before an operation that changes its values

@@ -48,16 +48,7 @@ struct Tiles {
 #define HEARTH_HAVE_BF16 1
 #define HEARTH_HAVE_DOT 1
 #define HEARTH_ISA Isa::kAmx
-// The order matters: later files use what earlier ones define.
-// clang-format off
-#include "kernels/cpu/matmul_q.inl"
-#include "kernels/cpu/matmul_f.inl"
-#include "kernels/cpu/elementwise.inl"
-#include "kernels/cpu/kv_store.inl"
-#include "kernels/cpu/attention.inl"
-#include "kernels/cpu/peak.inl"
-#include "kernels/cpu/ops_table.inl"
-// clang-format on
+#include "kernels/cpu/all_kernels.inl"
 
 }  // namespace
 

@@ -58,15 +58,20 @@ inline PairState lay_out_pairs(float* scratch, std::int64_t dim) {
   return s;
 }
 
-// Scores of R rows against the 32 keys of a page.
+// Scores of R rows against the 32 keys of a page. `next` (or null) is what will be read after them:
+// pages lie far apart, and the processor's own prefetching begins anew with each.
 template <int R>
 void score_page(const std::uint32_t* queries, std::int64_t pairs, const std::byte* keys,
-                float* scores) {
+                const std::byte* next, float* scores) {
   __m512 sums[R][2];
   for (int r = 0; r < R; ++r) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
   for (std::int64_t d = 0; d < pairs; ++d) {
     const __m512bh k0 = load_pairs(keys + d * kPageTokens * 4);
     const __m512bh k1 = load_pairs(keys + d * kPageTokens * 4 + 64);
+    if (next) {
+      _mm_prefetch(next + d * kPageTokens * 4, _MM_HINT_T0);
+      _mm_prefetch(next + d * kPageTokens * 4 + 64, _MM_HINT_T0);
+    }
     for (int r = 0; r < R; ++r) {
       const __m512bh q = set_pair(queries + r * pairs + d);
       sums[r][0] = _mm512_dpbf16_ps(sums[r][0], q, k0);
@@ -82,14 +87,16 @@ void score_page(const std::uint32_t* queries, std::int64_t pairs, const std::byt
 // outputs[r] += sum over the page's first `tokens` of weight * value, for R rows, V vectors of
 // dimensions.
 template <int R, int V>
-void add_page_values(const std::uint32_t* weights, const std::byte* values, std::int64_t width,
-                     std::int64_t tokens, float* outputs) {
+void add_page_values(const std::uint32_t* weights, const std::byte* values, const std::byte* next,
+                     std::int64_t width, std::int64_t tokens, float* outputs) {
   __m512 sums[R][V];
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < V; ++v) sums[r][v] = _mm512_loadu_ps(outputs + r * width + v * 16);
   const auto add_pair = [&](std::int64_t t, auto load) {
     __m512bh x[V];
     for (int v = 0; v < V; ++v) x[v] = load(values + (t * width + v * 16) * 4);
+    if (next)
+      for (int v = 0; v < V; ++v) _mm_prefetch(next + (t * width + v * 16) * 4, _MM_HINT_T0);
     for (int r = 0; r < R; ++r) {
       const __m512bh w = set_pair(weights + r * (kBlockKeys / 2) + t);
       for (int v = 0; v < V; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], w, x[v]);
@@ -105,14 +112,16 @@ void add_page_values(const std::uint32_t* weights, const std::byte* values, std:
 }
 
 template <int R>
-void add_values(const std::uint32_t* weights, const std::byte* values, std::int64_t width,
-                std::int64_t tokens, float* outputs) {
+void add_values(const std::uint32_t* weights, const std::byte* values, const std::byte* next,
+                std::int64_t width, std::int64_t tokens, float* outputs) {
+  const auto at = [next](std::int64_t d) { return next ? next + d * 4 : nullptr; };
   std::int64_t d = 0;
   for (; d + kValueVectors * 16 <= width; d += kValueVectors * 16)
-    add_page_values<R, kValueVectors>(weights, values + d * 4, width, tokens, outputs + d);
+    add_page_values<R, kValueVectors>(weights, values + d * 4, at(d), width, tokens, outputs + d);
   for (; d + 32 <= width; d += 32)
-    add_page_values<R, 2>(weights, values + d * 4, width, tokens, outputs + d);
-  if (d < width) add_page_values<R, 1>(weights, values + d * 4, width, tokens, outputs + d);
+    add_page_values<R, 2>(weights, values + d * 4, at(d), width, tokens, outputs + d);
+  if (d < width)
+    add_page_values<R, 1>(weights, values + d * 4, at(d), width, tokens, outputs + d);
 }
 
 // fn(std::integral_constant<int, R>, first row) for all rows, at most Most at a time.
@@ -187,10 +196,20 @@ void attend_block(const AttentionTile& tile, const PairState& s, std::int64_t bl
   // A page behind or before what is there stays as good as unseen.
   const std::int64_t page_begin = begin / kPageTokens - block * kBlockPages;
   const std::int64_t page_end = (end - 1) / kPageTokens + 1 - block * kBlockPages;
+  // One token alone waits for memory: while it looks at one page, the next comes. Keys of all pages
+  // are followed by the values of the first, those by the next block's keys.
+  const bool ahead = tile.tokens == 1;
+  const auto values_of = [&](std::int64_t p) {
+    return head_of(block * kBlockPages + p) + tile.layout.value_offset();
+  };
   by_rows<kScoreRows>(rows, [&](auto n, std::int64_t row) {
-    for (std::int64_t p = page_begin; p < page_end; ++p)
-      score_page<n.value>(s.queries + row * pairs, pairs, head_of(block * kBlockPages + p),
+    for (std::int64_t p = page_begin; p < page_end; ++p) {
+      const std::byte* const next = !ahead              ? nullptr
+                                    : p + 1 < page_end ? head_of(block * kBlockPages + p + 1)
+                                                       : values_of(page_begin);
+      score_page<n.value>(s.queries + row * pairs, pairs, head_of(block * kBlockPages + p), next,
                           s.scores + row * kBlockKeys + p * kPageTokens);
+    }
   });
   for (std::int64_t r = 0; r < rows; ++r) {
     const std::int64_t position = tile.position + r / tile.heads;
@@ -201,9 +220,14 @@ void attend_block(const AttentionTile& tile, const PairState& s, std::int64_t bl
   by_rows<kValueRows>(rows, [&](auto n, std::int64_t row) {
     for (std::int64_t p = page_begin; p < page_end; ++p) {
       const std::int64_t page = block * kBlockPages + p;
-      add_values<n.value>(s.weights + row * (kBlockKeys / 2) + p * (kPageTokens / 2),
-                          head_of(page) + tile.layout.value_offset(), width,
-                          std::min(kPageTokens, end - page * kPageTokens), s.outputs + row * width);
+      const bool more = (page + 1) * kPageTokens < tile.position + tile.tokens;
+      const std::byte* const next = !ahead             ? nullptr
+                                    : p + 1 < page_end ? values_of(p + 1)
+                                    : more             ? head_of(page + 1)
+                                                       : nullptr;
+      add_values<n.value>(s.weights + row * (kBlockKeys / 2) + p * (kPageTokens / 2), values_of(p),
+                          next, width, std::min(kPageTokens, end - page * kPageTokens),
+                          s.outputs + row * width);
     }
   });
 }

@@ -13,16 +13,7 @@ inline constexpr bool kSignedQ8 = true;  // see dot16 in matmul_q.inl
 #define HEARTH_HAVE_TILES 0
 #define HEARTH_HAVE_DOT 0
 #define HEARTH_ISA Isa::kAvx2
-// The order matters: later files use what earlier ones define.
-// clang-format off
-#include "kernels/cpu/matmul_q.inl"
-#include "kernels/cpu/matmul_f.inl"
-#include "kernels/cpu/elementwise.inl"
-#include "kernels/cpu/kv_store.inl"
-#include "kernels/cpu/attention.inl"
-#include "kernels/cpu/peak.inl"
-#include "kernels/cpu/ops_table.inl"
-// clang-format on
+#include "kernels/cpu/all_kernels.inl"
 
 }  // namespace
 

@@ -20,16 +20,7 @@ HEARTH_INLINE void dot(Vi& acc, Vb codes, const std::int8_t* x) {
 #define HEARTH_HAVE_TILES 0
 #define HEARTH_HAVE_DOT 1
 #define HEARTH_ISA Isa::kAvxVnni
-// The order matters: later files use what earlier ones define.
-// clang-format off
-#include "kernels/cpu/matmul_q.inl"
-#include "kernels/cpu/matmul_f.inl"
-#include "kernels/cpu/elementwise.inl"
-#include "kernels/cpu/kv_store.inl"
-#include "kernels/cpu/attention.inl"
-#include "kernels/cpu/peak.inl"
-#include "kernels/cpu/ops_table.inl"
-// clang-format on
+#include "kernels/cpu/all_kernels.inl"
 
 }  // namespace
 
