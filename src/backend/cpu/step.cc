@@ -57,12 +57,11 @@ void CpuStep::add(const OpCost& cost, std::int64_t chunks, ThreadPool::ChunkFn f
 
 // Rows in equal stretches, a few per thread.
 void CpuStep::add_rows(const OpCost& cost, std::int64_t rows,
-                       std::function<void(std::int64_t begin, std::int64_t end, int thread)> fn) {
+                       std::function<void(std::int64_t begin, std::int64_t end)> fn) {
   const std::int64_t size = std::max<std::int64_t>(1, rows / (threads_ * 4));
-  add(cost, (rows + size - 1) / size,
-      [rows, size, fn = std::move(fn)](std::int64_t chunk, int thread) {
-        fn(chunk * size, std::min(rows, (chunk + 1) * size), thread);
-      });
+  add(cost, (rows + size - 1) / size, [rows, size, fn = std::move(fn)](std::int64_t chunk, int) {
+    fn(chunk * size, std::min(rows, (chunk + 1) * size));
+  });
 }
 
 const float* CpuStep::floats(CpuBuffer& b) {
@@ -159,7 +158,7 @@ void CpuStep::ensure_codes(CpuBuffer& b, std::int64_t rows) {
     b.wanted->codes = true;
     return;
   }
-  add_rows({"quantize"}, rows, [this, &b](std::int64_t begin, std::int64_t end, int) {
+  add_rows({"quantize"}, rows, [this, &b](std::int64_t begin, std::int64_t end) {
     ops_.quantize_rows(b.values.data(), b.columns, begin, end, b.quantized);
   });
 }
@@ -169,7 +168,7 @@ void CpuStep::embed(Tensor out, const Weight& embedding, float scale) {
   will_write(o);
   made_by(o, nullptr);
   const TensorView* stored = &as_cpu(embedding).stored;
-  add_rows({"embed"}, rows_, [this, &o, stored, scale](std::int64_t begin, std::int64_t end, int) {
+  add_rows({"embed"}, rows_, [this, &o, stored, scale](std::int64_t begin, std::int64_t end) {
     const std::int64_t bytes = *row_bytes(stored->dtype, o.columns);
     for (std::int64_t r = begin; r < end; ++r) {
       float* row = o.values.data() + r * o.columns;
@@ -201,19 +200,14 @@ void CpuStep::add_norm(CpuBuffer& o, const LateNorm& norm, bool add_to) {
   floats(*norm.in);
   Wanted* const wanted = &wanted_.emplace_back();
   made_by(o, wanted);
-  for (OwnRow& row : memory_.own_rows) row.normed.ensure(o.columns);
-  add_rows({"norm"}, rows_,
-           [this, &o, norm, wanted, add_to](std::int64_t begin, std::int64_t end, int thread) {
-             // Where only codes are wanted, the floats of a row never leave the first-level cache.
-             const bool keep = add_to || wanted->floats || !wanted->codes;
-             float* const own = memory_.own_rows[static_cast<std::size_t>(thread)].normed.data();
-             for (std::int64_t r = begin; r < end; ++r) {
-               float* const out = keep ? o.values.data() + r * o.columns : own;
-               ops_.rms_norm(norm.in->values.data() + r * o.columns, norm.weight, norm.eps,
-                             o.columns, add_to ? Store::kAdd : Store::kSet, out);
-               if (wanted->codes) quantize_piece(o, out, r, 0, o.columns);
-             }
-           });
+  // All rows, then all codes: row by row, norms and roundings would wait for each other's results.
+  add_rows({"norm"}, rows_, [this, &o, norm, wanted, add_to](std::int64_t begin, std::int64_t end) {
+    const CpuBuffer& in = *norm.in;
+    for (std::int64_t r = begin; r < end; ++r)
+      ops_.rms_norm(in.values.data() + r * in.columns, norm.weight, norm.eps, in.columns,
+                    add_to ? Store::kAdd : Store::kSet, o.values.data() + r * o.columns);
+    if (wanted->codes) ops_.quantize_rows(o.values.data(), o.columns, begin, end, o.quantized);
+  });
 }
 
 // `width` columns, whole groups, from `column` on of row `row`: a piece of a row is a row of its
@@ -375,16 +369,16 @@ void CpuStep::head(Tensor x, const Vector& norm, float eps, const Weight& weight
   size_buffer(normed, wanted, in.columns);
   Wanted* const codes = &wanted_.emplace_back();
   made_by(normed, codes);
-  add_rows({"norm"}, wanted,
-           [this, &in, &normed, codes, eps, w = values_of(norm)](std::int64_t begin,
-                                                                 std::int64_t end, int) {
-             for (std::int64_t i = begin; i < end; ++i)
-               ops_.rms_norm(
-                   in.values.data() + batch_.logit_rows[static_cast<std::size_t>(i)] * in.columns,
-                   w, eps, in.columns, Store::kSet, normed.values.data() + i * in.columns);
-             if (codes->codes)
-               ops_.quantize_rows(normed.values.data(), in.columns, begin, end, normed.quantized);
-           });
+  add_rows(
+      {"norm"}, wanted,
+      [this, &in, &normed, codes, eps, w = values_of(norm)](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i)
+          ops_.rms_norm(
+              in.values.data() + batch_.logit_rows[static_cast<std::size_t>(i)] * in.columns, w,
+              eps, in.columns, Store::kSet, normed.values.data() + i * in.columns);
+        if (codes->codes)
+          ops_.quantize_rows(normed.values.data(), in.columns, begin, end, normed.quantized);
+      });
   vocabulary_ = weight.rows;
   const std::int64_t stride = logits_stride(weight.rows);
   float* const logits = memory_.logits.ensure(wanted * stride);

@@ -110,7 +110,7 @@ class CpuStep final : public Step {
   void ensure_codes(CpuBuffer& buffer, std::int64_t rows);
   void add(const OpCost& cost, std::int64_t chunks, ThreadPool::ChunkFn fn);
   void add_rows(const OpCost& cost, std::int64_t rows,
-                std::function<void(std::int64_t begin, std::int64_t end, int thread)> fn);
+                std::function<void(std::int64_t begin, std::int64_t end)> fn);
   // The codes of a single row, made by each thread for itself as soon as it has work that reads
   // them: a norm and a rounding of some hundred columns take less than waiting for each other.
   struct OwnCodes {

@@ -23,7 +23,7 @@ void CpuStep::ensure_rope(std::size_t table) {
   float* const cosines = memory_.cosines[table].ensure(rows_ * half);
   float* const sines = memory_.sines[table].ensure(rows_ * half);
   add_rows({"rope table"}, rows_,
-           [this, &frequencies, half, cosines, sines](std::int64_t begin, std::int64_t end, int) {
+           [this, &frequencies, half, cosines, sines](std::int64_t begin, std::int64_t end) {
              for (std::int64_t r = begin; r < end; ++r) {
                const auto position = static_cast<float>(positions_[static_cast<std::size_t>(r)]);
                for (std::int64_t i = 0; i < half; ++i) {
@@ -126,14 +126,9 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
 
   const std::int64_t spans_max = spans_of_longest();
   if (!split_over_spans(tile_count * spec.kv_heads)) {
-    // All heads of a KV head at once are whole groups of columns, which the tile can round itself.
-    const std::int64_t width = shared * spec.head_dim;
-    Wanted* const wanted =
-        shared <= kTileRowsMax && width % kernels::kGroup == 0 ? &wanted_.emplace_back() : nullptr;
-    made_by(out, wanted);
     add(cost, tile_count * spec.kv_heads,
-        [this, &out, &qkv, spec, tiles, make_tile, spans_of, tile_count, store_too, wanted, width](
-            std::int64_t chunk, int thread) {
+        [this, &qkv, spec, tiles, make_tile, spans_of, tile_count, store_too](std::int64_t chunk,
+                                                                              int thread) {
           const Tile& tile = tiles[static_cast<std::size_t>(chunk % tile_count)];
           const std::int64_t kv_head = chunk / tile_count;
           if (store_too)
@@ -142,10 +137,6 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
           const auto t = make_tile(tile, kv_head);
           ops_.attention(t, 0, spans_of(t), nullptr,
                          memory_.thread_scratch[static_cast<std::size_t>(thread)].data());
-          if (!wanted || !wanted->codes) return;
-          const std::int64_t row = batch_.sequences[tile.sequence].first_row + tile.first_token;
-          for (std::int64_t i = 0; i < tile.tokens; ++i)
-            quantize_piece(out, t.out + i * t.out_stride, row + i, kv_head * width, width);
         });
     return;
   }
