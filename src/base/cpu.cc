@@ -9,8 +9,6 @@
 #include <fstream>
 #include <string_view>
 
-#include "base/topology.h"
-
 namespace hearth {
 namespace {
 
@@ -104,8 +102,8 @@ std::string cpu_model_name() {
   return "unknown";
 }
 
-int usable_cores() {
-  int cores = Topology().cores();
+int usable_cores(const Topology& topology) {
+  int cores = topology.cores();
   std::ifstream file("/sys/fs/cgroup/cpu.max");  // "quota period" or "max period", cgroup v2
   double quota = 0;
   double period = 0;

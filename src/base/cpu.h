@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/topology.h"
 
 namespace hearth {
 
@@ -24,7 +25,7 @@ std::string cpu_model_name();  // "AMD EPYC 9555"; "unknown" where the system do
 
 // Physical cores this process may use: those of the affinity mask, cut by the cgroup's CPU quota;
 // at least 1.
-int usable_cores();
+int usable_cores(const Topology& topology = Topology());
 
 // Memory this process may still use, in bytes: what the system has available, cut by the cgroup's
 // limit.

@@ -37,8 +37,7 @@ class CpuBackend final : public Backend {
       : ops_(kernels::ops_for(isa)),
         exact_(options.precision == Precision::kF32),
         kv_type_(kv_type_of(options.kv_type, exact_, ops_)),
-        threads_(options.threads > 0 ? options.threads : usable_cores()),
-        pool_(threads_) {
+        pool_(options.threads > 0 ? options.threads : usable_cores(topology_)) {
     memory_.thread_scratch.resize(static_cast<std::size_t>(pool_.threads()));
     memory_.own_rows = std::vector<OwnRow>(static_cast<std::size_t>(pool_.threads()));
   }
@@ -147,7 +146,7 @@ class CpuBackend final : public Backend {
   // A thread on each core that we may use stays there. With fewer, others have cores to avoid, and
   // another server on this machine would choose the same ones: the system does better then.
   void bind(int thread) const {
-    if (threads_ == topology_.cores()) (void)topology_.bind_thread(thread);
+    if (pool_.threads() == topology_.cores()) (void)topology_.bind_thread(thread);
   }
   void add_to_profile(const OpCost& cost, const ThreadPool::StepTime& time) {
     std::string name = cost.name;
@@ -168,7 +167,6 @@ class CpuBackend final : public Backend {
   const kernels::Ops& ops_;
   const bool exact_;
   const kernels::KvType kv_type_;
-  const int threads_;
   const Topology topology_;
   Arena arena_{topology_};
   CpuStepMemory memory_;

@@ -9,7 +9,6 @@ namespace {
 using kernels::Store;
 
 const CpuWeight& as_cpu(const Weight& w) { return static_cast<const CpuWeight&>(w); }
-const float* values_of(const Vector& v) { return static_cast<const CpuVector&>(v).values.data(); }
 
 // Tokens per block of a multiplication: their codes should stay in a core's second-level cache.
 std::int64_t token_block(std::int64_t columns) {
@@ -32,6 +31,9 @@ CpuStep::CpuStep(const kernels::Ops& ops, const Batch& batch, CpuStepMemory& mem
   for (std::size_t s = 0; s < batch.sequences.size(); ++s) {
     const BatchSequence& sequence = batch.sequences[s];
     HEARTH_CHECK(sequence.first_row == static_cast<std::int64_t>(positions_.size()));
+    spans_max_ =
+        std::max(spans_max_, (sequence.position + sequence.rows + kernels::kSpanTokens - 1) /
+                                 kernels::kSpanTokens);
     for (std::int64_t r = 0; r < sequence.rows; ++r) {
       positions_.push_back(static_cast<std::int32_t>(sequence.position + r));
       row_sequence_.push_back(static_cast<std::int32_t>(s));

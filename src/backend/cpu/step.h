@@ -136,16 +136,15 @@ class CpuStep final : public Step {
   void multiply(const char* name, CpuBuffer& x, std::int64_t rows, const CpuWeight& weight,
                 float* out, std::int64_t ld, bool add_to);
   void ensure_rope(std::size_t table);
-  std::int64_t spans_of_longest() const;
   // Few tiles over a long context: each span is a piece of work of its own.
   bool split_over_spans(std::int64_t pieces) const {
-    return spans_of_longest() > 1 && pieces < 2 * threads_;
+    return spans_max_ > 1 && pieces < 2 * threads_;
   }
   std::vector<Tile> tiles_of(const AttentionSpec& spec) const;
   void rotate_and_store(CpuBuffer& qkv, const AttentionSpec& spec, std::int64_t row,
                         std::int64_t kv_head);
-  void attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
-              const std::vector<Tile>& tiles, bool store_too);
+  void attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec, std::vector<Tile> tiles,
+              bool store_too);
 
   const kernels::Ops& ops_;
   const Batch& batch_;
@@ -153,6 +152,7 @@ class CpuStep final : public Step {
   const std::vector<RopeTable>& ropes_;
   const int threads_;
   const std::int64_t rows_;
+  std::int64_t spans_max_ = 1;  // of a sequence, new rows included
   std::size_t next_buffer_ = 0;
   std::int64_t vocabulary_ = 0;
   std::deque<Wanted> wanted_;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "backend/cpu/step.h"
 
@@ -9,8 +10,6 @@ namespace {
 using kernels::kPageTokens;
 using kernels::kSpanTokens;
 using kernels::kTileRowsMax;
-
-const float* values_of(const Vector& v) { return static_cast<const CpuVector&>(v).values.data(); }
 
 }  // namespace
 
@@ -82,7 +81,7 @@ std::vector<CpuStep::Tile> CpuStep::tiles_of(const AttentionSpec& spec) const {
 
 // `store_too`: a tile rotates and stores what it looks at, being all that its sequence has there.
 void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
-                     const std::vector<Tile>& tiles, bool store_too) {
+                     std::vector<Tile> tiles, bool store_too) {
   auto& cache = static_cast<CpuKvCache&>(*batch_.cache);
   const kernels::KvLayout layout = cache.group(spec.kv_group).layout;
   const std::int64_t shared = spec.heads / spec.kv_heads;
@@ -124,11 +123,10 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
   for (auto& scratch : memory_.thread_scratch)
     scratch.ensure(kernels::attention_scratch_floats(spec.head_dim));
 
-  const std::int64_t spans_max = spans_of_longest();
   if (!split_over_spans(tile_count * spec.kv_heads)) {
     add(cost, tile_count * spec.kv_heads,
-        [this, &qkv, spec, tiles, make_tile, spans_of, tile_count, store_too](std::int64_t chunk,
-                                                                              int thread) {
+        [this, &qkv, spec, tiles = std::move(tiles), make_tile, spans_of, tile_count, store_too](
+            std::int64_t chunk, int thread) {
           const Tile& tile = tiles[static_cast<std::size_t>(chunk % tile_count)];
           const std::int64_t kv_head = chunk / tile_count;
           if (store_too)
@@ -142,13 +140,13 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
   }
   // Few tiles over a long context: each span is a piece of work, merged afterwards in order.
   const std::int64_t partial = kernels::partial_floats(spec.head_dim);
-  const std::int64_t per_tile = spans_max * kTileRowsMax * partial;
+  const std::int64_t per_tile = spans_max_ * kTileRowsMax * partial;
   float* const partials = memory_.partials.ensure(tile_count * spec.kv_heads * per_tile);
-  add(cost, tile_count * spec.kv_heads * spans_max,
-      [this, tiles, make_tile, spans_of, tile_count, spans_max, partials, per_tile, partial](
+  add(cost, tile_count * spec.kv_heads * spans_max_,
+      [this, tiles, make_tile, spans_of, tile_count, partials, per_tile, partial](
           std::int64_t chunk, int thread) {
-        const std::int64_t item = chunk / spans_max;
-        const std::int64_t span = chunk % spans_max;
+        const std::int64_t item = chunk / spans_max_;
+        const std::int64_t span = chunk % spans_max_;
         const auto t =
             make_tile(tiles[static_cast<std::size_t>(item % tile_count)], item / tile_count);
         if (span >= spans_of(t)) return;
@@ -157,8 +155,8 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
                        memory_.thread_scratch[static_cast<std::size_t>(thread)].data());
       });
   add({"attention merge"}, tile_count * spec.kv_heads,
-      [this, tiles, make_tile, spans_of, tile_count, partials, per_tile, partial](std::int64_t item,
-                                                                                  int) {
+      [this, tiles = std::move(tiles), make_tile, spans_of, tile_count, partials, per_tile,
+       partial](std::int64_t item, int) {
         const auto t =
             make_tile(tiles[static_cast<std::size_t>(item % tile_count)], item / tile_count);
         const std::int64_t rows = t.tokens * t.heads;
@@ -170,13 +168,6 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
       });
 }
 
-std::int64_t CpuStep::spans_of_longest() const {
-  std::int64_t spans = 1;
-  for (const BatchSequence& s : batch_.sequences)
-    spans = std::max(spans, (s.position + s.rows + kSpanTokens - 1) / kSpanTokens);
-  return spans;
-}
-
 void CpuStep::attention(Tensor out, Tensor qkv, const AttentionSpec& spec) {
   HEARTH_CHECK(qkv.columns == (spec.heads + 2 * spec.kv_heads) * spec.head_dim);
   CpuBuffer& o = buffer(out);
@@ -185,7 +176,7 @@ void CpuStep::attention(Tensor out, Tensor qkv, const AttentionSpec& spec) {
   floats(in);
   made_by(o, nullptr);
   ensure_rope(spec.rope);
-  const std::vector<Tile> tiles = tiles_of(spec);
+  std::vector<Tile> tiles = tiles_of(spec);
   const auto pieces = static_cast<std::int64_t>(tiles.size()) * spec.kv_heads;
   const bool store_too = tiles.size() == batch_.sequences.size() && !split_over_spans(pieces);
   if (!store_too) {
@@ -198,7 +189,7 @@ void CpuStep::attention(Tensor out, Tensor qkv, const AttentionSpec& spec) {
             rotate_and_store(in, spec, i / spec.kv_heads, i % spec.kv_heads);
         });
   }
-  attend(o, in, spec, tiles, store_too);
+  attend(o, in, spec, std::move(tiles), store_too);
 }
 
 }  // namespace hearth::backend

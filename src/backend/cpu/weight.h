@@ -37,6 +37,9 @@ struct CpuWeight final : Weight {
 struct CpuVector final : Vector {
   std::vector<float> values;
 };
+inline const float* values_of(const Vector& v) {
+  return static_cast<const CpuVector&>(v).values.data();
+}
 
 // kExact: every kind into float32. kPairs: F16 and BF16 as kernels::Form::kPairs.
 enum class Packing : std::uint8_t { kAsStored, kPairs, kExact };
