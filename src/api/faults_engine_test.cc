@@ -65,6 +65,7 @@ TEST(Fault02, ReadersThatTrickleAreCutOffWhileTheyStreamAndAfterwards) {
   options.server.write_timeout = 2 * WholeServer::kPatience;  // nor is this
   options.server.write_grace = 300ms;
   options.server.write_bytes_per_s_min = 4 << 20;
+  options.pace = 200us;  // 2.5 s for the stream at least, however fast the processor
   WholeServer whole(options);
   Undisturbed stream(whole);
   constexpr int kStreamed = 16 * 800;
