@@ -44,7 +44,7 @@ void matmul(benchmark::State& state, Isa isa, DType type) {
   const QuantizedRows q = {codes.data(), scales.data(), sums.data(), halves.data(), columns};
   ops.quantize_rows(x.data(), columns, 0, m, q);
   std::vector<float> out(static_cast<std::size_t>(m * rows));
-  std::vector<float> scratch(static_cast<std::size_t>(m * (columns + 1) / 2));
+  std::vector<float> scratch(static_cast<std::size_t>(pairs_scratch_floats(m, columns)));
   for (auto _ : state) {
     if (is_quantized(w.form))
       ops.matmul_q(w, q, nullptr, Store::kSet, 0, w.panels(), 0, m, out.data(), rows);

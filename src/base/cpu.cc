@@ -71,7 +71,7 @@ std::vector<Isa> supported_isas() {
   const bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
   if (bf16) isas.push_back(Isa::kAvx512Bf16);
   if (bf16 && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
-      may_use_tiles())
+      __builtin_cpu_supports("amx-bf16") && may_use_tiles())
     isas.push_back(Isa::kAmx);
 #endif
   return isas;

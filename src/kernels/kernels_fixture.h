@@ -66,6 +66,10 @@ struct Activations {
   }
 };
 
+// The kernels for matrix tiles on a model of the tiles (amx_test.cc); null where the processor lacks
+// the vectors beside them.
+const Ops* amx_model_ops();
+
 inline constexpr DType kAllTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ4_0,
                                       DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0,
                                       DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};

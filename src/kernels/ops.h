@@ -93,6 +93,11 @@ std::int64_t attention_scratch_floats(std::int64_t head_dim);
 // Floats of one row's partial result: max, sum, head_dim values padded to whole vectors.
 inline std::int64_t partial_floats(std::int64_t head_dim) { return (head_dim + 15) / 16 * 16 + 2; }
 
+// Floats of scratch memory that matmul_f() needs for kPairs: rows and columns in whole tiles.
+inline std::int64_t pairs_scratch_floats(std::int64_t rows, std::int64_t columns) {
+  return (rows + 15) / 16 * 16 * ((columns + 31) / 32 * 16);
+}
+
 struct Ops {
   Isa isa;
   bool pairs;  // multiplies bfloat16: wants F16 and BF16 weights as kPairs
@@ -107,8 +112,8 @@ struct Ops {
                    std::int64_t panel_begin, std::int64_t panel_end, std::int64_t m_begin,
                    std::int64_t m_end, float* out, std::int64_t ld);
   // The same for kF32, kF16 and kBF16 weights, with float32 activations (rows, columns); and for
-  // kPairs, with the same rounded to bfloat16, which takes a scratch of (m_end - m_begin) *
-  // (columns + 1) / 2 floats (null for the others).
+  // kPairs, with the same rounded to bfloat16, which takes a scratch of pairs_scratch_floats()
+  // (null for the others).
   void (*matmul_f)(const PackedMatrix& w, const float* x, std::int64_t x_ld, const float* bias,
                    Store store, std::int64_t panel_begin, std::int64_t panel_end,
                    std::int64_t m_begin, std::int64_t m_end, float* out, std::int64_t ld,

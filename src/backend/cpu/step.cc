@@ -323,7 +323,7 @@ void CpuStep::multiply(const char* name, CpuBuffer& x, std::int64_t rows, const 
     floats(x);
     if (ops_.pairs)
       for (auto& scratch : memory_.thread_scratch)
-        scratch.ensure(block * ((weight.columns + 1) / 2));
+        scratch.ensure(kernels::pairs_scratch_floats(block, weight.columns));
   }
   const auto ranges = static_cast<std::int64_t>(weight.ranges.size());
   const std::int64_t blocks = (rows + block - 1) / block;

@@ -30,6 +30,11 @@ HEARTH_INLINE __m512 exp2_bf16(__m512 x) {
   return _mm512_scalef_ps(p, n);
 }
 
+HEARTH_INLINE void fetch(const std::byte* p, std::int64_t bytes) {
+  if (p == nullptr) return;
+  for (std::int64_t line = 0; line < bytes; line += 64) _mm_prefetch(p + line, _MM_HINT_T0);
+}
+
 struct PairState {
   std::uint32_t* queries;  // (rows, head_dim / 2) pairs
   float* scores;           // (rows, kBlockKeys)
@@ -38,6 +43,7 @@ struct PairState {
   float* maxima;           // (rows)
   float* sums;             // (rows)
   float* merged;           // (rows, partial_floats)
+  std::uint32_t* seen;     // (kPageTokens / 2, padded_dim) pairs: values of a page that ends early
 };
 
 inline PairState lay_out_pairs(float* scratch, std::int64_t dim) {
@@ -55,6 +61,7 @@ inline PairState lay_out_pairs(float* scratch, std::int64_t dim) {
   s.maxima = take(kTileRowsMax);
   s.sums = take(kTileRowsMax);
   s.merged = take(kTileRowsMax * partial_floats(dim));
+  s.seen = words(take(kPageTokens / 2 * ((dim + 15) / 16 * 16)));
   return s;
 }
 
@@ -185,6 +192,18 @@ HEARTH_INLINE void weigh(const AttentionTile& tile, const PairState& s, std::int
   for (std::int64_t d = 0; d < width; d += 16) store(o + d, mul(load(o + d), set1(fade)));
 }
 
+#if HEARTH_HAVE_TILES
+#include "kernels/cpu/attention_tiles.inl"
+#endif
+
+HEARTH_INLINE bool on_tiles([[maybe_unused]] const AttentionTile& tile) {
+#if HEARTH_HAVE_TILES
+  return tile.layout.head_dim % kTileDims == 0;
+#else
+  return false;
+#endif
+}
+
 // Keys [begin, end) of one block, for all rows.
 void attend_block(const AttentionTile& tile, const PairState& s, std::int64_t block,
                   std::int64_t begin, std::int64_t end) {
@@ -202,34 +221,59 @@ void attend_block(const AttentionTile& tile, const PairState& s, std::int64_t bl
   const auto values_of = [&](std::int64_t p) {
     return head_of(block * kBlockPages + p) + tile.layout.value_offset();
   };
-  by_rows<kScoreRows>(rows, [&](auto n, std::int64_t row) {
+  const auto after_keys = [&](std::int64_t p) -> const std::byte* {
+    if (!ahead) return nullptr;
+    return p + 1 < page_end ? head_of(block * kBlockPages + p + 1) : values_of(page_begin);
+  };
+  const auto after_values = [&](std::int64_t p) -> const std::byte* {
+    const std::int64_t page = block * kBlockPages + p;
+    const bool more = (page + 1) * kPageTokens < tile.position + tile.tokens;
+    if (!ahead) return nullptr;
+    return p + 1 < page_end ? values_of(p + 1) : more ? head_of(page + 1) : nullptr;
+  };
+  const auto seen_of = [&](std::int64_t p) {
+    return std::min(kPageTokens, end - (block * kBlockPages + p) * kPageTokens);
+  };
+  if (on_tiles(tile)) {
+#if HEARTH_HAVE_TILES
     for (std::int64_t p = page_begin; p < page_end; ++p) {
-      const std::byte* const next = !ahead              ? nullptr
-                                    : p + 1 < page_end ? head_of(block * kBlockPages + p + 1)
-                                                       : values_of(page_begin);
-      score_page<n.value>(s.queries + row * pairs, pairs, head_of(block * kBlockPages + p), next,
-                          s.scores + row * kBlockKeys + p * kPageTokens);
+      fetch(after_keys(p), pairs * kPageTokens * 4);
+      score_page_tiles<Tiles>(s, rows, pairs, head_of(block * kBlockPages + p),
+                              s.scores + p * kPageTokens);
     }
-  });
+#endif
+  } else {
+    by_rows<kScoreRows>(rows, [&](auto n, std::int64_t row) {
+      for (std::int64_t p = page_begin; p < page_end; ++p)
+        score_page<n.value>(s.queries + row * pairs, pairs, head_of(block * kBlockPages + p),
+                            after_keys(p), s.scores + row * kBlockKeys + p * kPageTokens);
+    });
+  }
   for (std::int64_t r = 0; r < rows; ++r) {
     const std::int64_t position = tile.position + r / tile.heads;
     const std::int64_t lo =
         tile.window > 0 ? std::max<std::int64_t>(position - tile.window + 1, begin) : begin;
     weigh(tile, s, r, lo - first, std::min(position + 1, end) - first);
   }
-  by_rows<kValueRows>(rows, [&](auto n, std::int64_t row) {
-    for (std::int64_t p = page_begin; p < page_end; ++p) {
-      const std::int64_t page = block * kBlockPages + p;
-      const bool more = (page + 1) * kPageTokens < tile.position + tile.tokens;
-      const std::byte* const next = !ahead             ? nullptr
-                                    : p + 1 < page_end ? values_of(p + 1)
-                                    : more             ? head_of(page + 1)
-                                                       : nullptr;
-      add_values<n.value>(s.weights + row * (kBlockKeys / 2) + p * (kPageTokens / 2), values_of(p),
-                          next, width, std::min(kPageTokens, end - page * kPageTokens),
-                          s.outputs + row * width);
-    }
-  });
+  if (on_tiles(tile)) {
+#if HEARTH_HAVE_TILES
+    const bool part = seen_of(page_end - 1) < kPageTokens;
+    if (part) copy_seen(values_of(page_end - 1), seen_of(page_end - 1), width, s.seen);
+    const auto* const last = static_cast<const std::byte*>(static_cast<const void*>(s.seen));
+    for (std::int64_t p = page_begin; p < page_end; ++p)
+      fetch(after_values(p), width * kPageTokens * 2);
+    add_values_tiles<Tiles>(s, rows, width, page_begin, page_end, [&](std::int64_t p) {
+      return part && p + 1 == page_end ? last : values_of(p);
+    });
+#endif
+  } else {
+    by_rows<kValueRows>(rows, [&](auto n, std::int64_t row) {
+      for (std::int64_t p = page_begin; p < page_end; ++p)
+        add_values<n.value>(s.weights + row * (kBlockKeys / 2) + p * (kPageTokens / 2),
+                            values_of(p), after_values(p), width, seen_of(p),
+                            s.outputs + row * width);
+    });
+  }
 }
 
 void round_queries(const AttentionTile& tile, const PairState& s) {
@@ -259,6 +303,12 @@ void attention_pairs(const AttentionTile& tile, std::int64_t span_begin, std::in
   const std::int64_t partial = partial_floats(dim);
   const PairState s = lay_out_pairs(scratch, dim);
   round_queries(tile, s);
+#if HEARTH_HAVE_TILES
+  if (on_tiles(tile)) {
+    pad_rows(s, rows, dim / 2);
+    Tiles::configure(64);
+  }
+#endif
   const std::int64_t all_end = tile.position + tile.tokens;  // keys before this position exist
   const std::int64_t all_begin =
       tile.window > 0 ? std::max<std::int64_t>(tile.position - tile.window + 1, 0) : 0;
@@ -277,6 +327,9 @@ void attention_pairs(const AttentionTile& tile, std::int64_t span_begin, std::in
           partials ? partials + ((span - span_begin) * rows + r) * partial : s.merged + r * partial,
           partials || span == span_begin);
   }
+#if HEARTH_HAVE_TILES
+  if (on_tiles(tile)) Tiles::release();
+#endif
   if (partials) return;
   for (std::int64_t r = 0; r < rows; ++r) {
     float* to = tile.out + (r / tile.heads) * tile.out_stride + (r % tile.heads) * dim;

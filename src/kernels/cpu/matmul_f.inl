@@ -64,9 +64,17 @@ void panels_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const fl
   }
 }
 
+// clang-format off
 #if HEARTH_HAVE_BF16
+#include "kernels/cpu/pairs.inl"
+#if HEARTH_HAVE_TILES
+#include "kernels/cpu/tiles_bf16.inl"
+#include "kernels/cpu/matmul_pairs_tiles.inl"
+#else
 #include "kernels/cpu/matmul_pairs.inl"
 #endif
+#endif
+// clang-format on
 
 void matmul_f(const PackedMatrix& w, const float* x, std::int64_t x_ld, const float* bias,
               Store mode, std::int64_t panel_begin, std::int64_t panel_end, std::int64_t m_begin,

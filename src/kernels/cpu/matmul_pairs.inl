@@ -5,28 +5,6 @@
 
 inline constexpr int kPairRows = 12;
 
-HEARTH_INLINE __m512bh as_pairs(__m512i v) { return __builtin_bit_cast(__m512bh, v); }
-HEARTH_INLINE __m512bh load_pairs(const void* p) { return as_pairs(_mm512_loadu_si512(p)); }
-HEARTH_INLINE __m512bh set_pair(const std::uint32_t* p) {
-  return as_pairs(_mm512_set1_epi32(static_cast<std::int32_t>(*p)));
-}
-
-// Rows [m_begin, m_end) of x as pairs (rows, (columns + 1) / 2), zero behind the last column.
-HEARTH_INLINE void round_to_pairs(const float* x, std::int64_t x_ld, std::int64_t m_begin,
-                                  std::int64_t m_end, std::int64_t columns, std::uint32_t* to) {
-  const std::int64_t pairs = (columns + 1) / 2;
-  for (std::int64_t m = m_begin; m < m_end; ++m, to += pairs) {
-    auto* row = static_cast<std::uint16_t*>(static_cast<void*>(to));
-    for (std::int64_t k = 0; k < columns; k += 16) {
-      const std::int64_t n = std::min<std::int64_t>(16, columns - k);
-      const __m256bh rounded = _mm512_cvtneps_pbh(load_part(x + m * x_ld + k, n).v);
-      const std::int64_t kept = std::min<std::int64_t>(16, pairs * 2 - k);
-      _mm256_mask_storeu_epi16(row + k, static_cast<__mmask16>((1u << kept) - 1),
-                               __builtin_bit_cast(__m256i, rounded));
-    }
-  }
-}
-
 template <int MR, int NP>
 void tile_pairs(const PackedMatrix& w, const std::uint32_t* x, const float* bias, Store mode,
                 std::int64_t panel, std::int64_t ahead, float* out, std::int64_t ld) {
@@ -83,7 +61,7 @@ void matmul_pairs(const PackedMatrix& w, const float* x, std::int64_t x_ld, cons
                   std::int64_t m_begin, std::int64_t m_end, float* out, std::int64_t ld,
                   float* scratch) {
   auto* const pairs = static_cast<std::uint32_t*>(static_cast<void*>(scratch));
-  round_to_pairs(x, x_ld, m_begin, m_end, w.columns, pairs);
+  round_to_pairs(x, x_ld, m_begin, m_end, w.columns, (w.columns + 1) / 2, pairs);
   std::int64_t panel = panel_begin;
   for (; panel + 2 <= panel_end; panel += 2)
     panels_pairs<2>(w, pairs, m_begin, m_end, bias, mode, panel, out, ld);

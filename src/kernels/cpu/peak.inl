@@ -1,28 +1,29 @@
 // The machine's own limits, as `hearth bench engine` prints them beside its figures.
 
 #if HEARTH_HAVE_TILES
-// Six independent sums of tiles that never leave them.
-double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
-  alignas(64) std::byte ones[1024];
+// Independent sums of tiles that never leave them; returns multiply-adds of full tiles.
+template <class Multiply>
+double tiles_peak(std::int64_t rounds, std::int32_t* sink, Multiply multiply) {
+  alignas(64) std::byte zeros[1024] = {};
   alignas(64) std::int32_t sums[256];
-  std::memset(ones, 1, sizeof ones);
   Tiles::configure(64);
-  Tiles::load<kTileA>(ones, 64);
-  Tiles::load<kTileB>(ones, 64);
-  Tiles::zero<0>(), Tiles::zero<1>(), Tiles::zero<2>();
-  Tiles::zero<3>(), Tiles::zero<4>(), Tiles::zero<5>();
+  Tiles::load<kTileA>(zeros, 64);
+  Tiles::load<kTileB>(zeros, 64);
+  Tiles::zero<0>(), Tiles::zero<1>(), Tiles::zero<2>(), Tiles::zero<3>();
   for (std::int64_t i = 0; i < rounds; ++i) {
-    Tiles::multiply<0, kTileA, kTileB>();
-    Tiles::multiply<1, kTileA, kTileB>();
-    Tiles::multiply<2, kTileA, kTileB>();
-    Tiles::multiply<3, kTileA, kTileB>();
-    Tiles::multiply<4, kTileA, kTileB>();
-    Tiles::multiply<5, kTileA, kTileB>();
+    multiply(std::integral_constant<int, 0>()), multiply(std::integral_constant<int, 1>());
+    multiply(std::integral_constant<int, 2>()), multiply(std::integral_constant<int, 3>());
   }
   Tiles::store<0>(sums, 64);
   Tiles::release();
   *sink = sums[0];
-  return 6.0 * 16 * 16 * 64 * 2 * static_cast<double>(rounds);
+  return 4.0 * 16 * 16 * static_cast<double>(rounds);
+}
+
+double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
+  return 64 * 2 * tiles_peak(rounds, sink, [](auto c) {
+           Tiles::multiply_signed<c.value, kTileA, kTileB>();
+         });
 }
 #else
 // Twelve independent chains of dot products that never leave the registers: 8-bit multiply-adds at
@@ -61,6 +62,13 @@ double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
 }
 #endif
 
+#if HEARTH_HAVE_TILES
+double float_peak_loop(std::int64_t rounds, std::int32_t* sink) {
+  return 32 * 2 * tiles_peak(rounds, sink, [](auto c) {
+           Tiles::multiply_pairs<c.value, kTileA, kTileB>();
+         });
+}
+#else
 // Twelve independent chains of float multiply-adds: bfloat16 in pairs, or float32.
 double float_peak_loop(std::int64_t rounds, std::int32_t* sink) {
   Vf sums[12];
@@ -85,6 +93,7 @@ double float_peak_loop(std::int64_t rounds, std::int32_t* sink) {
   *sink = static_cast<std::int32_t>(sum(total));
   return per_round * static_cast<double>(rounds);
 }
+#endif
 
 // Reads n bytes (a multiple of 256) once.
 void read_loop(const std::byte* p, std::int64_t n, std::int32_t* sink) {

@@ -120,6 +120,10 @@ HEARTH_INLINE Vb low_nibbles(Vb a) { return {_mm512_and_si512(a.v, _mm512_set1_e
 HEARTH_INLINE Vb high_nibbles(Vb a) {
   return {_mm512_and_si512(_mm512_srli_epi16(a.v, 4), _mm512_set1_epi8(15))};
 }
+template <int N>
+HEARTH_INLINE Vb sub_b(Vb a) {
+  return {_mm512_sub_epi8(a.v, _mm512_set1_epi8(static_cast<char>(N)))};
+}
 HEARTH_INLINE Vb or_bit4(Vb a, const std::byte* bits) {  // sets 16 where the bit is on; 64 bits
   std::uint64_t mask;
   std::memcpy(&mask, bits, sizeof mask);
