@@ -291,11 +291,11 @@ def compare(table: Table, options) -> None:
         ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
     ).stdout.strip()
     peers = [name for name in measured if name != "hearth"]
-    title = f"{table.title}, {options.threads} threads"
+    title = f"{table.title}, {machine['backend']}"  # other processors have sections of their own
     lines = [
         f"### {title}",
         "",
-        f"{datetime.date.today()}, commit {commit}. {machine['cpu']}, {machine['backend']}; measured limits: "
+        f"{datetime.date.today()}, commit {commit}. {machine['cpu']}; measured limits: "
         f"{machine['read_gb_s']:.0f} GB/s read, {machine['int8_tops']:.2f} int8 TOPS. "
         + "; ".join(f"{name}: {PEERS[name][0]} {versions[name]}, {settings[name]}" for name in peers)
         + f". Tokens a second (`answer`: answers a second), median of {options.rounds} rounds (least-most).",

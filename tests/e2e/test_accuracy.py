@@ -89,6 +89,7 @@ class Distances:
 
     def __init__(self):
         self.kl = []
+        self.of_case = {}  # mean KL by name
         self.same_top = []
         self.error = []
 
@@ -107,7 +108,8 @@ class Distances:
     def __str__(self):
         return (
             f"{len(self.kl)} positions, mean KL {numpy.mean(self.kl):.5f}, "
-            f"same top token {numpy.mean(self.same_top):.4f}, largest error {max(self.error):.2e}"
+            f"same top token {numpy.mean(self.same_top):.4f}, largest error {max(self.error):.2e}; "
+            + ", ".join(f"{name} {kl:.5f}" for name, kl in self.of_case.items())
         )
 
 
@@ -128,6 +130,7 @@ def measure(hearth, model, cases, folder, *options, isa=None):
         computed = logits(hearth, model, tokens, folder, *options, isa=isa)
         for row, got in zip(rows, computed, strict=True):
             out.add(*row, *got)
+        out.of_case[name] = numpy.mean(out.kl[-len(rows) :])
     print(isa or "best", *options, out)
     return out
 
