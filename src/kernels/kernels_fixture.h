@@ -66,8 +66,8 @@ struct Activations {
   }
 };
 
-// The kernels for matrix tiles on a model of the tiles (amx_test.cc); null where the processor lacks
-// the vectors beside them.
+// The kernels for matrix tiles on a model of the tiles (amx_test.cc); null where the processor
+// lacks the vectors beside them.
 const Ops* amx_model_ops();
 
 inline constexpr DType kAllTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ4_0,

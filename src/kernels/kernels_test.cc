@@ -401,8 +401,7 @@ TEST_P(PerIsa, AttentionAgreesWithTheOracle) {
   for (KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16, KvType::kI8}) {
     for (std::int64_t length : {1, 5, 32, 33, 100, 511, 512, 513, 1300}) {
       // Matrix tiles take multiples of 32.
-      const std::int64_t dim =
-          length % 2 == 0 ? 32 * random.range(1, 8) : 2 * random.range(1, 64);
+      const std::int64_t dim = length % 2 == 0 ? 32 * random.range(1, 8) : 2 * random.range(1, 64);
       const std::int64_t heads = random.range(1, 5);
       const std::int64_t tokens = std::min(length, random.range(1, kTileRowsMax / heads));
       const std::int64_t window = ++trial % 3 == 0 ? random.range(1, 200) : 0;

@@ -1,8 +1,8 @@
 #include "kernels/cpu/includes.h"
 
 #if defined(__x86_64__)
-#pragma clang attribute push(                                                                          \
-    __attribute__((target(                                                                             \
+#pragma clang attribute push(                                                                                   \
+    __attribute__((target(                                                                                      \
         "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,amx-tile,amx-int8,amx-bf16,avx2,fma,f16c"))), \
     apply_to = function)
 

@@ -127,8 +127,7 @@ void add_values(const std::uint32_t* weights, const std::byte* values, const std
     add_page_values<R, kValueVectors>(weights, values + d * 4, at(d), width, tokens, outputs + d);
   for (; d + 32 <= width; d += 32)
     add_page_values<R, 2>(weights, values + d * 4, at(d), width, tokens, outputs + d);
-  if (d < width)
-    add_page_values<R, 1>(weights, values + d * 4, at(d), width, tokens, outputs + d);
+  if (d < width) add_page_values<R, 1>(weights, values + d * 4, at(d), width, tokens, outputs + d);
 }
 
 // fn(std::integral_constant<int, R>, first row) for all rows, at most Most at a time.

@@ -1,6 +1,6 @@
 // bfloat16 weights in pairs of columns on matrix tiles: a panel's pair of columns is a row of the
-// tile of weights. Prompts: arithmetic, at most 2 x 2 tile products (64 cycles) for four loads (32).
-// One row alone reads each weight once: bandwidth.
+// tile of weights. Prompts: arithmetic, at most 2 x 2 tile products (64 cycles) for four loads
+// (32). One row alone reads each weight once: bandwidth.
 
 inline constexpr std::int64_t kTilePairs = 16;
 

@@ -25,7 +25,8 @@ template <Form F, int Q>
 HEARTH_INLINE void spread_group(const std::byte* group, std::byte* to) {
   if constexpr (Q < kQuadsPerGroup) {
     Vb codes = load_quad<F, Q>(group);
-    if constexpr (FormTraits<F>::kBiasBits != 0) codes = sub_b<1 << FormTraits<F>::kBiasBits>(codes);
+    if constexpr (FormTraits<F>::kBiasBits != 0)
+      codes = sub_b<1 << FormTraits<F>::kBiasBits>(codes);
     store_b(to + Q * 64, codes);
     spread_group<F, Q + 1>(group, to);
   }
@@ -37,14 +38,14 @@ struct TileWork {
   static constexpr int kHalves = FormTraits<F>::kHalves;
   static constexpr std::int64_t kStepColumns = kGroup / kHalves;
   const std::byte* spread;
-  const std::byte* scales;      // of the first group
-  const std::int8_t* x;         // first token, first group
+  const std::byte* scales;  // of the first group
+  const std::int8_t* x;     // first token, first group
   std::int64_t x_ld;
-  const float* xs;              // likewise
+  const float* xs;  // likewise
   const float* xsum;
   std::int64_t groups_ld;
-  std::int64_t steps;           // groups, or halves of them
-  const std::byte* next;        // what will be spread after these, or null: fetched meanwhile
+  std::int64_t steps;     // groups, or halves of them
+  const std::byte* next;  // what will be spread after these, or null: fetched meanwhile
 };
 
 struct alignas(64) TileRing {
@@ -194,13 +195,11 @@ void matmul_form_tiles(const PackedMatrix& w, const QuantizedRows& x, const floa
     // Whole tiles, all but the last block's.
     const std::int64_t tiles = (rows + kTileTokens - 1) / kTileTokens;
     const std::int64_t begin = m_begin + tiles * block / blocks * kTileTokens;
-    const std::int64_t end =
-        std::min(m_end, m_begin + tiles * (block + 1) / blocks * kTileTokens);
+    const std::int64_t end = std::min(m_end, m_begin + tiles * (block + 1) / blocks * kTileTokens);
     std::int64_t panel = panel_begin;
     for (; panel + 2 <= panel_end; panel += 2)
       block_tiles<Tiles, F, 2>(w, x, bias, mode, panel, begin, end, out, ld);
-    if (panel < panel_end)
-      block_tiles<Tiles, F, 1>(w, x, bias, mode, panel, begin, end, out, ld);
+    if (panel < panel_end) block_tiles<Tiles, F, 1>(w, x, bias, mode, panel, begin, end, out, ld);
   }
   Tiles::release();
 }

@@ -64,9 +64,8 @@ double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
 
 #if HEARTH_HAVE_TILES
 double float_peak_loop(std::int64_t rounds, std::int32_t* sink) {
-  return 32 * 2 * tiles_peak(rounds, sink, [](auto c) {
-           Tiles::multiply_pairs<c.value, kTileA, kTileB>();
-         });
+  return 32 * 2 *
+         tiles_peak(rounds, sink, [](auto c) { Tiles::multiply_pairs<c.value, kTileA, kTileB>(); });
 }
 #else
 // Twelve independent chains of float multiply-adds: bfloat16 in pairs, or float32.
