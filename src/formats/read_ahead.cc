@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -13,11 +14,11 @@ namespace {
 
 constexpr std::size_t kReaders = 4;  // requests at once: what keeps a drive busy
 constexpr std::size_t kBlockBytes = 4 << 20;
-// Memory for what was read ahead, together with the packed weights less than a model may take. A
-// layer is about 1/32 of a model.
+// Memory for what was read ahead: two or three of the largest steps of a layer, each of which is
+// about 1/80 of a model.
 constexpr std::size_t kRingBytesMin = 64 << 20;
 constexpr std::size_t kRingBytesMax = 1 << 30;
-constexpr std::size_t kRingShare = 16;    // of the file
+constexpr std::size_t kRingShare = 32;    // of the file
 constexpr std::size_t kLargestShare = 4;  // of the file: larger steps stay in the mapping
 
 constexpr std::size_t round_down(std::size_t n) {
@@ -86,6 +87,8 @@ void ReadAhead::plan(const Weights& weights, Choice choice) {
 
 // False: no memory or no thread.
 bool ReadAhead::start() {
+  const std::size_t wanted = std::min(kReaders, blocks_.size());
+  readers_.reserve(wanted);
   std::size_t bytes = ring_bytes_;
   for (const Step& step : steps_) bytes = std::max(bytes, step.bytes);
   void* const address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
@@ -94,15 +97,20 @@ bool ReadAhead::start() {
   memory_ = {static_cast<std::byte*>(address), bytes};
   // Only advice: with small pages each read has more of them to hold.
   (void)::madvise(address, bytes, MADV_HUGEPAGE);
-  const std::size_t wanted = std::min(kReaders, blocks_.size());
-  readers_.reserve(wanted);
-  try {
-    while (readers_.size() < wanted)
-      readers_.push_back(start_thread([this] { read_blocks(); }, "read_ahead.thread"));
-  } catch (const std::system_error&) {
-    // At the limit of threads. Those that are there do the work.
-  }
+  // At the limit of threads, those that are there do the work.
+  while (readers_.size() < wanted && add_reader()) continue;
   return !readers_.empty();
+}
+
+bool ReadAhead::add_reader() {
+  try {
+    readers_.push_back(start_thread([this] { read_blocks(); }, "read_ahead.thread"));
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 void ReadAhead::read_blocks() {

@@ -62,6 +62,7 @@ class ReadAhead {
 
   void plan(const Weights& weights, Choice choice);
   bool start();
+  bool add_reader();
   void read_blocks();
   bool place(std::size_t step);
   void release(std::size_t step);
