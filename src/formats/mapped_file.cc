@@ -72,7 +72,7 @@ MappedFile::~MappedFile() {
 
 bool MappedFile::in_page_cache(std::span<const std::byte> range) const {
   if (range.empty()) return true;
-  constexpr std::size_t kSamples = 32;
+  constexpr std::size_t kSamples = 16;
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   const auto first = static_cast<std::size_t>(range.data() - bytes_.data()) / page;
   const std::size_t pages =
