@@ -15,7 +15,8 @@ namespace hearth::apps {
 namespace {
 
 // Repacked weights take at most 1.15 of what they take in the file (docs/adr), float32 ones four
-// bytes each; besides them activations, tokenizer and threads.
+// bytes each; besides them activations, tokenizer, threads and, while they load, what was read
+// ahead.
 constexpr std::int64_t kBesidesBytes = 64 << 20;
 
 MemoryNeed need_of(const model::ModelSource& source, const ModelOptions& options) {

@@ -45,7 +45,7 @@ class GgufFile final : public Weights {
   const TensorView* find(std::string_view name) const override;
   std::span<const TensorView> tensors() const override { return tensors_; }
   std::int64_t file_bytes() const override { return file_bytes_; }
-  void drop_pages(std::span<const std::byte> range) const override;
+  const MappedFile* file_of(std::span<const std::byte> range) const override;
 
  private:
   GgufFile() = default;

@@ -27,14 +27,30 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return bytes_; }
 
+  // Whether most of `range`, which must lie in bytes(), is in the page cache, by a sample of its
+  // pages. True also where the system does not tell: it tells who owns the file or may write it.
+  bool in_page_cache(std::span<const std::byte> range) const;
+
+  // Fills `to` with the file's bytes from `offset` on, past the page cache; what lies beyond the
+  // end of the file is left as it was. Address, size and offset are multiples of kDirectBytes.
+  // False: this file cannot be read so. Errors: "file_unreadable", also for a file that has become
+  // shorter.
+  static constexpr std::size_t kDirectBytes = 4096;
+  Result<bool> read_direct(std::size_t offset, std::span<std::byte> to) const;
+
   // Lets go of the whole pages inside `range`, which must lie in bytes(); they are read from the
   // file again when touched.
   void drop_pages(std::span<const std::byte> range) const;
 
  private:
-  explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  MappedFile(std::span<const std::byte> bytes, int direct) : bytes_(bytes), direct_(direct) {}
 
   std::span<const std::byte> bytes_;
+  int direct_;  // descriptor for read_direct(), or -1
 };
+
+// The one of `files` whose mapping `range` lies in, or null.
+const MappedFile* file_holding(std::span<const std::shared_ptr<const MappedFile>> files,
+                               std::span<const std::byte> range);
 
 }  // namespace hearth

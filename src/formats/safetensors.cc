@@ -237,13 +237,8 @@ const TensorView* Safetensors::find(std::string_view name) const {
   return it == by_name_.end() ? nullptr : &tensors_[it->second];
 }
 
-void Safetensors::drop_pages(std::span<const std::byte> range) const {
-  for (const auto& file : files_) {
-    const auto bytes = file->bytes();
-    if (range.data() >= bytes.data() && range.data() < bytes.data() + bytes.size()) {
-      file->drop_pages(range);
-    }
-  }
+const MappedFile* Safetensors::file_of(std::span<const std::byte> range) const {
+  return file_holding(files_, range);
 }
 
 }  // namespace hearth

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "formats/mapped_file.h"
 #include "tensor/dtype.h"
 
 namespace hearth {
@@ -33,9 +34,13 @@ class Weights {
   virtual const TensorView* find(std::string_view name) const = 0;  // nullptr when absent
   virtual std::span<const TensorView> tensors() const = 0;          // in file order
   virtual std::int64_t file_bytes() const = 0;                      // all files together
+  // The file whose mapping holds `range`; null where the whole is in memory (parse()).
+  virtual const MappedFile* file_of(std::span<const std::byte> range) const = 0;
   // Tells the kernel that pages of the mapping are not needed soon (after repacking); content
   // stays.
-  virtual void drop_pages(std::span<const std::byte> range) const = 0;
+  void drop_pages(std::span<const std::byte> range) const {
+    if (const MappedFile* const file = file_of(range)) file->drop_pages(range);
+  }
 };
 
 }  // namespace hearth

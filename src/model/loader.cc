@@ -97,34 +97,64 @@ Result<const TensorView*> Loader::find(Role role, std::int64_t layer, bool bias,
   return tensor;
 }
 
+Result<std::vector<TensorView>> Loader::read(const std::vector<const TensorView*>& tensors) {
+  ReadAhead::Ranges ranges;
+  std::vector<TensorView> views;
+  for (const TensorView* const tensor : tensors) {
+    ranges.push_back(tensor->data);
+    views.push_back(*tensor);
+  }
+  if (!ahead_) {
+    plan_.push_back(std::move(ranges));
+    return views;
+  }
+  auto data = ahead_->next(ranges);
+  if (!data) return prefixed(source_.name, std::move(data).error());
+  for (std::size_t i = 0; i < views.size(); ++i) views[i].data = (*data)[i];
+  return views;
+}
+
 Result<backend::WeightRef> Loader::stack(std::int64_t layer, std::vector<Part> parts,
                                          std::int64_t columns) {
-  std::vector<backend::WeightPart> found;
+  std::vector<const TensorView*> found;  // each matrix, then its bias
   for (const Part& part : parts) {
-    backend::WeightPart p;
-    HEARTH_TRY(p.matrix, find(part.role, layer, false, {part.rows, columns}));
+    HEARTH_TRY(found.emplace_back(), find(part.role, layer, false, {part.rows, columns}));
     if (part.bias) {
-      HEARTH_TRY(p.bias, find(part.role, layer, true, {part.rows}));
+      HEARTH_TRY(found.emplace_back(), find(part.role, layer, true, {part.rows}));
     }
-    if (part.rotary && config_.rope_pairs) p.unpair_head_dim = config_.head_dim;
-    found.push_back(p);
   }
-  HEARTH_TRY(auto weight, backend_.prepare(found));
-  for (const auto& p : found) source_.weights->drop_pages(p.matrix->data);
+  HEARTH_TRY(const auto tensors, read(found));
+  if (!ahead_) return nullptr;
+  std::vector<backend::WeightPart> stacked;
+  const TensorView* tensor = tensors.data();
+  for (const Part& part : parts) {
+    backend::WeightPart& p = stacked.emplace_back();
+    p.matrix = tensor++;
+    if (part.bias) p.bias = tensor++;
+    if (part.rotary && config_.rope_pairs) p.unpair_head_dim = config_.head_dim;
+  }
+  HEARTH_TRY(auto weight, backend_.prepare(stacked));
+  for (const TensorView* const t : found) source_.weights->drop_pages(t->data);
   return weight;
 }
 
 Result<backend::VectorRef> Loader::norm(Role role, std::int64_t layer, std::int64_t size) {
   HEARTH_TRY(const TensorView* const tensor, find(role, layer, false, {size}));
-  return backend_.prepare_vector(*tensor, config_.norm_plus_one);
+  HEARTH_TRY(const auto tensors, read({tensor}));
+  if (!ahead_) return nullptr;
+  return backend_.prepare_vector(tensors[0], config_.norm_plus_one);
 }
 
 Result<Loader::Ends> Loader::ends() {
   Ends ends;
   HEARTH_TRY(const TensorView* const matrix,
              find(Role::kEmbedding, -1, false, {config_.vocab, config_.d_model}));
-  HEARTH_TRY(ends.embedding, backend_.prepare_embedding(*matrix, config_.tied_embeddings));
-  source_.weights->drop_pages(matrix->data);
+  // Rows of the embedding are read from the file as tokens ask for them, so it is not read ahead:
+  // what is packed for the head leaves it in the page cache.
+  if (ahead_) {
+    HEARTH_TRY(ends.embedding, backend_.prepare_embedding(*matrix, config_.tied_embeddings));
+    source_.weights->drop_pages(matrix->data);
+  }
   if (config_.tied_embeddings) {
     ends.head = ends.embedding;
   } else {

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
 #include "base/result.h"
+#include "formats/read_ahead.h"
 #include "model/config.h"
 #include "model/source.h"
 
@@ -34,8 +36,14 @@ enum class Role : std::uint8_t {
 
 class Loader {
  public:
+  // Plans: finds and checks everything and loads nothing, so that the weights it returns are null.
   Loader(const ModelSource& source, const ModelConfig& config, backend::Backend& backend)
       : source_(source), config_(config), backend_(backend) {}
+  // Loads: is asked for what was planned, in that order.
+  Loader(const ModelSource& source, const ModelConfig& config, backend::Backend& backend,
+         ReadAhead& ahead)
+      : source_(source), config_(config), backend_(backend), ahead_(&ahead) {}
+  std::vector<ReadAhead::Ranges> take_plan() { return std::move(plan_); }
 
   const ModelConfig& config() const { return config_; }
 
@@ -61,10 +69,15 @@ class Loader {
  private:
   Result<const TensorView*> find(Role role, std::int64_t layer, bool bias,
                                  std::vector<std::int64_t> shape) const;
+  // The tensors with data that can be read without waiting, until the next call. When planning: as
+  // they are.
+  Result<std::vector<TensorView>> read(const std::vector<const TensorView*>& tensors);
 
   const ModelSource& source_;
   const ModelConfig& config_;
   backend::Backend& backend_;
+  ReadAhead* ahead_ = nullptr;  // null: planning
+  std::vector<ReadAhead::Ranges> plan_;
 };
 
 // theta^(-2i/dims), scaled as the model asks (RopeSpec).

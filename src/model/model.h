@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "base/result.h"
+#include "formats/read_ahead.h"
 #include "model/config.h"
 #include "model/decoder.h"
 #include "model/source.h"
@@ -16,8 +17,9 @@ namespace hearth::model {
 class Model {
  public:
   // Repacks the weights onto the backend. An architecture that no family knows is kUnsupported.
-  static Result<std::unique_ptr<Model>> load(ModelSource source,
-                                             std::unique_ptr<backend::Backend> backend);
+  static Result<std::unique_ptr<Model>> load(
+      ModelSource source, std::unique_ptr<backend::Backend> backend,
+      ReadAhead::Choice read_ahead = ReadAhead::Choice::kUncached);
 
   const ModelConfig& config() const { return config_; }
   const ModelSource& source() const { return source_; }

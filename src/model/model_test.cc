@@ -3,14 +3,20 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "base/cpu.h"
+#include "base/fault_point.h"
 #include "base/json.h"
 #include "model/model.h"
+#include "testing/quantized_model.h"
+#include "testing/temp_folder.h"
 
 namespace hearth::model {
 namespace {
@@ -38,12 +44,13 @@ struct Runner {
   std::vector<std::vector<std::int32_t>> tables;
   std::int64_t position = 0;
 
-  explicit Runner(const std::string& path, backend::CpuOptions options) {
+  explicit Runner(const std::string& path, backend::CpuOptions options,
+                  ReadAhead::Choice read_ahead = ReadAhead::Choice::kUncached) {
     auto source = open_source(path);
     EXPECT_TRUE(source) << source.error().message;
     auto backend = backend::make_cpu_backend(options);
     EXPECT_TRUE(backend);
-    auto loaded = Model::load(std::move(*source), std::move(*backend));
+    auto loaded = Model::load(std::move(*source), std::move(*backend), read_ahead);
     EXPECT_TRUE(loaded) << loaded.error().message;
     model = std::move(*loaded);
     const std::vector<std::int64_t> pages(model->kv_groups().size(), 8);
@@ -73,16 +80,16 @@ struct Runner {
   }
 };
 
-class Tiny : public testing::TestWithParam<std::tuple<const char*, Isa>> {
+class Tiny : public ::testing::TestWithParam<std::tuple<const char*, Isa>> {
  protected:
   void SetUp() override { setenv("HEARTH_ISA", isa_name(std::get<1>(GetParam())), 1); }
   void TearDown() override { unsetenv("HEARTH_ISA"); }
   std::string folder = std::string(HEARTH_TEST_DATA "/tiny/") + std::get<0>(GetParam());
 };
 INSTANTIATE_TEST_SUITE_P(Models, Tiny,
-                         testing::Combine(testing::Values("llama", "llama-tied-bias", "llama3-rope",
-                                                          "gemma3_text"),
-                                          testing::ValuesIn(supported_isas())),
+                         ::testing::Combine(::testing::Values("llama", "llama-tied-bias",
+                                                              "llama3-rope", "gemma3_text"),
+                                            ::testing::ValuesIn(supported_isas())),
                          [](const auto& p) {
                            std::string name = std::string(std::get<0>(p.param)) + "_" +
                                               isa_name(std::get<1>(p.param));
@@ -147,6 +154,61 @@ TEST_P(Tiny, ChunksAndThreadsDoNotShow) {
       }
     }
   }
+}
+
+// The logits of a few tokens.
+std::vector<float> answers(const std::string& path, ReadAhead::Choice read_ahead) {
+  Runner runner(path, {2}, read_ahead);
+  return runner.run({1, 2, 3, 4});
+}
+
+// To the bit, for each way of packing: in every quantised kind, with stacked parts whose rows
+// change their order, with biases, and from a folder.
+TEST(Model, ReadPastThePageCacheOrMappedIsTheSame) {
+  hearth::testing::TempFolder folder;
+  const std::string quantized = folder.file("q.gguf");
+  ASSERT_TRUE(write_quantized_model(quantized));
+  for (const std::string& path : {quantized, std::string(HEARTH_TEST_DATA "/tiny/llama"),
+                                  std::string(HEARTH_TEST_DATA "/tiny/llama-tied-bias"),
+                                  std::string(HEARTH_TEST_DATA "/tiny/gemma3_text")}) {
+    const auto mapped = answers(path, ReadAhead::Choice::kUncached);
+    ASSERT_FALSE(mapped.empty());
+    EXPECT_EQ(answers(path, ReadAhead::Choice::kEverything), mapped) << path;
+    fault::arm("file.refuses_direct", 3);
+    EXPECT_EQ(answers(path, ReadAhead::Choice::kEverything), mapped)
+        << path << ", one read refused";
+    fault::disarm_all();
+  }
+}
+
+TEST(Model, AFileThatIsCutWhileItLoadsIsAnError) {
+  hearth::testing::TempFolder folder;
+  const std::string path = folder.file("q.gguf");
+  ASSERT_TRUE(write_quantized_model(path));
+  auto source = open_source(path);
+  ASSERT_TRUE(source);
+  // The last tensor of the last layer is gone; what is left is enough for the embedding.
+  const TensorView& last = source->weights->tensors().back();
+  const MappedFile* const file = source->weights->file_of(last.data);
+  ASSERT_NE(file, nullptr);
+  const auto begin = static_cast<std::size_t>(last.data.data() - file->bytes().data());
+  std::error_code error;
+  std::filesystem::resize_file(path, begin + 1, error);
+  ASSERT_FALSE(error);
+  std::vector<std::byte> probe(3 * MappedFile::kDirectBytes);
+  const auto aligned = [&] {
+    void* at = probe.data();
+    std::size_t room = probe.size();
+    return static_cast<std::byte*>(
+        std::align(MappedFile::kDirectBytes, MappedFile::kDirectBytes, at, room));
+  }();
+  if (!file->read_direct(0, {aligned, MappedFile::kDirectBytes}).value_or(false))
+    GTEST_SKIP() << "this file system does not read past the page cache";
+  auto loaded = Model::load(*source, std::move(*backend::make_cpu_backend({1})),
+                            ReadAhead::Choice::kEverything);
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, "file_unreadable");
+  EXPECT_EQ(loaded.error().message.find("q: "), 0u) << loaded.error().message;
 }
 
 TEST(Model, UnknownArchitectureIsNamed) {
