@@ -82,6 +82,9 @@ def install(name: str) -> str:
                 subprocess.run([*pip, unpack_source(python, package, folder), *others], check=True)
         elif package in FROM_SOURCE:
             settings = {"CMAKE_ARGS": AVX2_ONLY} if name.endswith("-avx2") else {}
+            if "amx_tile" in pathlib.Path("/proc/cpuinfo").read_text():
+                # GCC 12 leaves out what is written into the configuration of tiles: it crashes.
+                settings |= {"CC": "clang-19", "CXX": "clang++-19"}
             # pip keeps what it has built, for whichever processor that was.
             subprocess.run(
                 [*pip, "--no-cache-dir", "--no-binary", package, package, *others], check=True, env=os.environ | settings
