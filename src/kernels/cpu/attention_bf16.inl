@@ -30,11 +30,6 @@ HEARTH_INLINE __m512 exp2_bf16(__m512 x) {
   return _mm512_scalef_ps(p, n);
 }
 
-HEARTH_INLINE void fetch(const std::byte* p, std::int64_t bytes) {
-  if (p == nullptr) return;
-  for (std::int64_t line = 0; line < bytes; line += 64) _mm_prefetch(p + line, _MM_HINT_T0);
-}
-
 struct PairState {
   std::uint32_t* queries;  // (rows, head_dim / 2) pairs
   float* scores;           // (rows, kBlockKeys)
@@ -236,7 +231,7 @@ void attend_block(const AttentionTile& tile, const PairState& s, std::int64_t bl
   if (on_tiles(tile)) {
 #if HEARTH_HAVE_TILES
     for (std::int64_t p = page_begin; p < page_end; ++p) {
-      fetch(after_keys(p), pairs * kPageTokens * 4);
+      if (ahead) fetch(after_keys(p), pairs * kPageTokens * 4);
       score_page_tiles<Tiles>(s, rows, pairs, head_of(block * kBlockPages + p),
                               s.scores + p * kPageTokens);
     }
@@ -260,7 +255,7 @@ void attend_block(const AttentionTile& tile, const PairState& s, std::int64_t bl
     if (part) copy_seen(values_of(page_end - 1), seen_of(page_end - 1), width, s.seen);
     const auto* const last = static_cast<const std::byte*>(static_cast<const void*>(s.seen));
     for (std::int64_t p = page_begin; p < page_end; ++p)
-      fetch(after_values(p), width * kPageTokens * 2);
+      if (const std::byte* const next = after_values(p)) fetch(next, width * kPageTokens * 2);
     add_values_tiles<Tiles>(s, rows, width, page_begin, page_end, [&](std::int64_t p) {
       return part && p + 1 == page_end ? last : values_of(p);
     });

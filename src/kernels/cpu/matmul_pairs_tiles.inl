@@ -15,9 +15,7 @@ void tiles_pairs(const PackedMatrix& w, const std::uint32_t* x, std::int64_t x_p
   const std::byte* const b1 = b0 + (N - 1) * pairs * 64;
   zero_tiles<Tiles, R, N>();
   for (std::int64_t k = 0; k < whole; k += kTilePairs) {
-    if (fetch_next)
-      for (std::int64_t line = 0; line < N * kTilePairs; ++line)
-        _mm_prefetch(b0 + (N * pairs + k * N + line) * 64, _MM_HINT_T0);
+    if (fetch_next) fetch(b0 + (pairs + k) * N * 64, N * kTilePairs * 64);
     multiply_tiles<Tiles, R, N>(x + k, x_pairs * 4, b0 + k * 64, b1 + k * 64, 64);
   }
   if (whole < pairs) {  // what follows the last column is another panel, or not ours

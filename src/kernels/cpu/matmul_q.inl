@@ -4,6 +4,11 @@
 // multiply-adds: at best 8/11 of the machine's integer peak. With one token the weights' bytes are
 // the limit instead.
 
+// Into the first-level cache, meanwhile.
+HEARTH_INLINE void fetch(const std::byte* p, std::int64_t bytes) {
+  for (std::int64_t line = 0; line < bytes; line += 64) _mm_prefetch(p + line, _MM_HINT_T0);
+}
+
 template <Form F>
 struct FormTraits {
   static constexpr bool kOffsets = F == Form::kQ4 || F == Form::kQ5;
@@ -137,8 +142,7 @@ void tile_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, St
     constexpr int kQuads = kQuadsPerGroup / Traits::kHalves;
     if (ahead != 0)
       for (int p = 0; p < NP; ++p) {
-        for (int line = 0; line < kLayout.code_stride; line += 64)
-          _mm_prefetch(codes[p] + ahead + line, _MM_HINT_T0);
+        fetch(codes[p] + ahead, kLayout.code_stride);
         if (kLayout.scales_apart) _mm_prefetch(scales[p] + ahead, _MM_HINT_T0);
       }
     Vi acc[NP][MR];

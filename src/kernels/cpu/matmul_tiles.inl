@@ -5,9 +5,10 @@
 // that of tile_q, so the results have the same bits: fewer than 16 tokens go through tile_q.
 //
 // Per (16 tokens, panel, group), of 8192 multiply-adds: one tile product (16 cycles), and for each
-// token one conversion, one multiplication and one or two fused multiply-adds (24 or 32 cycles on
-// two ports), which are the limit. The way from a tile of sums to a register is through memory and
-// takes some hundred cycles, so products run kTilesAhead groups ahead of the vectors.
+// token one conversion, one multiplication and one or two fused multiply-adds: 48 or 64 cycles, as
+// only one port takes vectors while tiles are at work (ADR 10), which are the limit. The way from a
+// tile of sums to a register is through memory and takes some hundred cycles, so products run
+// kTilesAhead groups ahead of the vectors.
 //
 // `Tiles` is the processor's tiles or a model of them (see amx_test.cc): configure(a_bytes),
 // zero<C>(), load<T>(from, stride), multiply_signed<C, A, B>(), multiply_unsigned<C, A, B>()
@@ -45,7 +46,7 @@ struct TileWork {
   const float* xsum;
   std::int64_t groups_ld;
   std::int64_t steps;     // groups, or halves of them
-  const std::byte* next;  // what will be spread after these, or null: fetched meanwhile
+  const std::byte* next;  // the same piece of the panels after these, or null: fetched meanwhile
 };
 
 struct alignas(64) TileRing {
@@ -63,10 +64,8 @@ HEARTH_INLINE void start_tile(const TileWork<F>& work, std::int64_t step, TileRi
   else
     Tiles::template multiply_signed<J, kA, kB>();
   Tiles::template store<J>(ring.sums[J], 64);
-  if (work.next == nullptr) return;
   constexpr std::int64_t kStepBytes = layout_of(F).code_stride / TileWork<F>::kHalves;
-  for (std::int64_t line = 0; line < kStepBytes; line += 64)
-    _mm_prefetch(work.next + step * kStepBytes + line, _MM_HINT_T0);
+  if (work.next) fetch(work.next + step * kStepBytes, kStepBytes);
 }
 
 // The compiler would move all multiplications to the front, and spill.
