@@ -469,6 +469,7 @@ Status bench(const Options& options, int channel) {
 int run(int argc, char** argv) {
   Options options;
   options.model = "smollm2";
+  options.prefix_cache_mib = 0;  // the rounds have the same prompts
   CLI::App root("The same requests, directly to the engine and over HTTP");
   root.add_option("MODEL", options.model, "A .gguf file, a Hugging Face folder or a name");
   apps::add_model_options(root, options, false);

@@ -399,6 +399,7 @@ engine::GenerateRequest App::Impl::request_for(const Call& call, const ServedMod
   engine::GenerateRequest request;
   request.trace_id = call.request.name().for_log();
   request.identity = call.identity;
+  request.tenant_salt = call.identity;  // nobody else's prompts can be told from the time taken
   request.model = model.id;
   request.prompt = std::move(prompt);
   if (const auto timeout = request_timeout.load(); timeout.count() > 0) {

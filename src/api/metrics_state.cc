@@ -71,6 +71,11 @@ void collect_model(Collector& to, const ModelState& model) {
            stats.waiting, labels);
   to.gauge("vllm:kv_cache_usage_perc", "Part of the cache pages that is in use, from 0 to 1", usage,
            labels);
+  to.counter("vllm:prefix_cache_queries_total",
+             "Prompt tokens that were looked for in the cache of prefixes", stats.prefix_queries,
+             labels);
+  to.counter("vllm:prefix_cache_hits_total", "Prompt tokens that were found there",
+             stats.prefix_hits, labels);
   to.counter("vllm:num_preemptions_total", "Choices that lost their pages to older ones",
              stats.preemptions, labels);
   to.counter("vllm:prompt_tokens_total", "Tokens of prompts that were computed",
@@ -80,6 +85,9 @@ void collect_model(Collector& to, const ModelState& model) {
   to.steps("vllm:iteration_tokens_total", "Rows of a step: tokens of prompts and of answers",
            stats.steps, labels);
   to.gauge("hearth_kv_pages_used", "Cache pages in use", stats.pages_used, labels);
+  to.gauge("hearth_kv_pages_kept",
+           "Cache pages that nobody uses, kept for prompts that begin alike", stats.pages_kept,
+           labels);
   to.gauge("hearth_kv_pages_capacity", "Cache pages there are", stats.pages_total, labels);
   to.gauge("hearth_engine_healthy", "1, or 0 after the engine met a fatal error",
            stats.healthy ? 1. : 0., labels);

@@ -144,16 +144,28 @@ bool becomes(Service& service, const std::function<bool(const Samples&)>& wanted
 TEST(Metrics, EveryNameIsThereBeforeTheFirstRequest) {
   Service service;
   const Samples samples = scrape(service);
-  for (const char* name :
-       {"vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc",
-        "vllm:num_preemptions_total", "vllm:prompt_tokens_total", "vllm:generation_tokens_total",
-        "vllm:time_to_first_token_seconds_count", "vllm:inter_token_latency_seconds_count",
-        "vllm:request_time_per_output_token_seconds_count",
-        "vllm:e2e_request_latency_seconds_count", "vllm:request_queue_time_seconds_count",
-        "vllm:request_prefill_time_seconds_count", "vllm:request_decode_time_seconds_count",
-        "vllm:request_prompt_tokens_count", "vllm:request_generation_tokens_count",
-        "vllm:iteration_tokens_total_count", "hearth_kv_pages_used", "hearth_kv_pages_capacity",
-        "hearth_engine_healthy"}) {
+  for (const char* name : {"vllm:num_requests_running",
+                           "vllm:num_requests_waiting",
+                           "vllm:kv_cache_usage_perc",
+                           "vllm:num_preemptions_total",
+                           "vllm:prompt_tokens_total",
+                           "vllm:generation_tokens_total",
+                           "vllm:prefix_cache_queries_total",
+                           "vllm:prefix_cache_hits_total",
+                           "hearth_kv_pages_kept",
+                           "vllm:time_to_first_token_seconds_count",
+                           "vllm:inter_token_latency_seconds_count",
+                           "vllm:request_time_per_output_token_seconds_count",
+                           "vllm:e2e_request_latency_seconds_count",
+                           "vllm:request_queue_time_seconds_count",
+                           "vllm:request_prefill_time_seconds_count",
+                           "vllm:request_decode_time_seconds_count",
+                           "vllm:request_prompt_tokens_count",
+                           "vllm:request_generation_tokens_count",
+                           "vllm:iteration_tokens_total_count",
+                           "hearth_kv_pages_used",
+                           "hearth_kv_pages_capacity",
+                           "hearth_engine_healthy"}) {
     for (const char* model : {"org/first", "bare", "raw"}) {
       EXPECT_TRUE(samples.contains(std::string(name) + "{model_name=\"" + model + "\"}")) << name;
     }
@@ -422,6 +434,9 @@ TEST(Metrics, FullPagesAndWaitingRequests) {
   stats.waiting = 4;
   stats.pages_total = 8;
   stats.pages_used = 6;
+  stats.pages_kept = 1;
+  stats.prefix_queries = 21;
+  stats.prefix_hits = 13;
   stats.preemptions = 5;
   state.models.push_back({"with \"quotes\"\n", 100, stats});
   state.text_queue = 9;
@@ -436,7 +451,10 @@ TEST(Metrics, FullPagesAndWaitingRequests) {
   EXPECT_TRUE(shows("vllm:num_requests_waiting" + labels + "4"));
   EXPECT_TRUE(shows("vllm:kv_cache_usage_perc" + labels + "0.75"));
   EXPECT_TRUE(shows("vllm:num_preemptions_total" + labels + "5"));
+  EXPECT_TRUE(shows("vllm:prefix_cache_queries_total" + labels + "21"));
+  EXPECT_TRUE(shows("vllm:prefix_cache_hits_total" + labels + "13"));
   EXPECT_TRUE(shows("hearth_kv_pages_used" + labels + "6"));
+  EXPECT_TRUE(shows("hearth_kv_pages_kept" + labels + "1"));
   EXPECT_TRUE(shows("hearth_kv_pages_capacity" + labels + "8"));
   EXPECT_TRUE(shows("hearth_text_queue_requests 9"));
   EXPECT_TRUE(shows("hearth_connections_evicted_total 10"));

@@ -149,6 +149,7 @@ Result<std::unique_ptr<engine::LocalEngine>> start_engine(std::shared_ptr<const 
   out.queue_requests_max = options.queue_requests_max;
   out.queue_tokens_max = options.queue_tokens_max;
   out.cache_bytes = options.cache_mib << 20;
+  out.prefix_cache_bytes = options.prefix_cache_mib < 0 ? -1 : options.prefix_cache_mib << 20;
   out.on_failure = std::move(on_failure);
   return engine::LocalEngine::create(std::move(model), out);
 }

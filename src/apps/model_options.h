@@ -29,7 +29,8 @@ struct ModelOptions {
   std::int64_t running_max = 64;
   std::int64_t queue_requests_max = 1024;
   std::int64_t queue_tokens_max = 1 << 20;
-  std::int64_t cache_mib = 0;  // 0: a quarter of the memory at hand
+  std::int64_t cache_mib = 0;          // 0: a quarter of the memory at hand
+  std::int64_t prefix_cache_mib = -1;  // -1: as much as the weights take
 };
 
 // MODEL and --threads --precision --ctx --kv-type --max-batch-tokens.

@@ -117,6 +117,9 @@ void describe(Settings& in, ServedOptions& model) {
       "How keys and values are kept; auto: bf16 where the processor multiplies it, else f16.");
   in.integer("cache_mib", model.cache_mib, 0, std::int64_t{1} << 24,
              "Memory for keys and values; 0: a quarter of what is there at the start.");
+  in.integer("prefix_cache_mib", model.prefix_cache_mib, -1, std::int64_t{1} << 24,
+             "Of them kept for prompts that begin like an earlier one of the same identity; -1: as "
+             "much as the weights take.");
   in.integer("max_batch_tokens", model.batch_tokens_max, 1, 1 << 20, "Tokens computed per step.");
   in.integer("running_max", model.running_max, 1, 65'536, "Answers computed side by side.");
   in.integer("queue_requests_max", model.queue_requests_max, 0, 1'000'000,

@@ -63,6 +63,7 @@ struct Heard {
   std::optional<Error> error;
   std::vector<float> embedding;
   Timings timings;
+  std::int32_t cached_tokens = 0;
 };
 // The text as far as it may be compared: the bits of the numbers too.
 inline bool same_text(const Heard& a, const Heard& b) {
@@ -89,6 +90,7 @@ class Collector final : public EventSink {
       heard.error = event.error;
       heard.embedding = event.embedding;
       heard.timings = event.timings;
+      heard.cached_tokens = event.cached_tokens;
     }
     changed_.notify_all();
   }

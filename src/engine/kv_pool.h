@@ -1,12 +1,17 @@
 // Which page of the cache belongs to whom. Pages are reference-counted, so that sequences may share
-// a prefix. A page is zeroed when its last owner lets go: nobody ever sees another's.
+// a prefix. A page whose text may be found (publish) is kept for others with the same salt and the
+// same text when its last user lets go, as long as nothing else needs it; any other is zeroed then,
+// and that one when it is given up: nobody ever sees another's.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "backend/backend.h"
+#include "engine/prefix_index.h"
 
 namespace hearth::engine {
 
@@ -15,11 +20,16 @@ namespace hearth::engine {
 struct PageTable {
   std::vector<std::vector<std::int32_t>> groups;
   std::vector<std::int64_t> windows;  // per group, 0: full attention
+  // The first pages may be found by others: how many, and the last of them.
+  std::int64_t published = 0;
+  PrefixNode* last_published = nullptr;
 };
 
 class KvPool {
  public:
-  KvPool(std::unique_ptr<backend::KvCache> cache, std::vector<backend::KvGroupSpec> groups);
+  // Pages that nobody uses are kept up to `kept_bytes_max`.
+  KvPool(std::unique_ptr<backend::KvCache> cache, std::vector<backend::KvGroupSpec> groups,
+         std::int64_t kept_bytes_max = 0);
 
   PageTable make_table() const;
   // Grows the table to hold positions [0, tokens). All or nothing: false when pages are short.
@@ -27,6 +37,14 @@ class KvPool {
   // The whole pages of the first `tokens` positions of `from`, shared into an empty table. Returns
   // how many positions that is: a multiple of page_tokens().
   std::int64_t share(const PageTable& from, std::int64_t tokens, PageTable& to);
+  // Whole pages that are known to hold the keys and values of a beginning of `tokens`, into an
+  // empty table: as many as there are. Returns how many positions that is.
+  std::int64_t adopt(std::string_view salt, std::span<const TokenId> tokens, PageTable& table);
+  // The whole pages of `tokens`, which this table has computed from position 0, may be found from
+  // now on. A page that was published already with the same text takes the place of the table's.
+  void publish(std::string_view salt, std::span<const TokenId> tokens, PageTable& table);
+  // What was adopted is worth more the more often it is asked for.
+  static void count_hit(const PageTable& table);
   // Lets go of pages that no position from `next` on can see, nor one of the page before it:
   // another choice may still have to compute the last part of a shared prompt again.
   void trim(PageTable& table, std::int64_t next);
@@ -42,10 +60,11 @@ class KvPool {
 
   std::int64_t page_tokens() const { return cache_->page_tokens(); }
   std::int64_t pages_total() const;
-  std::int64_t pages_used() const;
+  std::int64_t pages_used() const;  // by somebody
+  std::int64_t pages_kept() const;  // by nobody, for whoever may come
   backend::KvCache& cache() { return *cache_; }
 
-  // Every page is free or referenced, never both; `tables` are all that exist.
+  // Every page is free, kept or referenced, and only one of them; `tables` are all that exist.
   void check_integrity(const std::vector<const PageTable*>& tables) const;
 
  private:
@@ -53,14 +72,24 @@ class KvPool {
     backend::KvGroupSpec spec;
     std::vector<std::int32_t> free;        // a stack: warm pages first
     std::vector<std::int32_t> references;  // by page
+    std::vector<PrefixNode*> node;         // by page: where it can be found, or null
   };
+  static std::vector<bool> windowed(const std::vector<backend::KvGroupSpec>& groups);
   std::int64_t pages_for(std::int64_t tokens) const {
     return (tokens + page_tokens() - 1) / page_tokens();
   }
+  void set_last_published(PageTable& table, PrefixNode* node);
+  void take(std::size_t group, std::int32_t page);
   void drop(std::size_t group, std::int32_t page);
+  void keep_within_bound();
+  bool give_up(std::size_t group);  // a kept page, and what is of no use without it
+  std::int64_t available(std::size_t group) const;
 
   std::unique_ptr<backend::KvCache> cache_;
   std::vector<Group> groups_;
+  PrefixIndex index_;
+  const std::int64_t kept_bytes_max_;
+  std::int64_t kept_bytes_ = 0;
 };
 
 }  // namespace hearth::engine

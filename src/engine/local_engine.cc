@@ -55,7 +55,9 @@ Result<std::unique_ptr<LocalEngine>> LocalEngine::create(std::shared_ptr<const m
   std::vector<backend::KvGroupSpec> groups = model->kv_groups();
   HEARTH_TRY(const auto pages, page_counts(*model, bytes, context, options.running_max));
   HEARTH_TRY(auto cache, model->backend().make_cache(groups, pages));
-  auto pool = std::make_unique<KvPool>(std::move(cache), std::move(groups));
+  const std::int64_t kept = options.prefix_cache_bytes >= 0 ? options.prefix_cache_bytes
+                                                            : model->backend().weight_bytes();
+  auto pool = std::make_unique<KvPool>(std::move(cache), std::move(groups), kept);
   return std::unique_ptr<LocalEngine>(
       new LocalEngine(std::move(model), options, std::move(pool), context, clock));
 }
@@ -332,6 +334,9 @@ void LocalEngine::accept(const Sampled& sampled, std::int64_t now) {
            std::nullopt, now);
     return;
   }
+  // Not before its numbers are known to be good.
+  pool_->publish(request.tenant_salt,
+                 std::span(s.tokens).first(static_cast<std::size_t>(s.computed)), s.pages);
   if (s.first_token_ns == 0) s.first_token_ns = now;
   if (request.embed) {
     finish(s, FinishReason::kStop, std::nullopt, std::nullopt, now, sampled.embedding);
@@ -406,6 +411,7 @@ void LocalEngine::finish(Sequence& sequence, FinishReason reason, std::optional<
   event.made_ns = now;
   const std::int64_t started = taken->started_ns ? taken->started_ns : now;
   const std::int64_t first = taken->first_token_ns ? taken->first_token_ns : now;
+  event.cached_tokens = static_cast<std::int32_t>(taken->cached);
   event.timings = {started - owner.submitted_ns, first - started, now - first};
   // Choices that were never forked end the same way.
   std::int32_t ended = 1;
@@ -441,6 +447,9 @@ void LocalEngine::publish() {
   stats_.prompt_tokens = prompt_tokens_;
   stats_.generated_tokens = generated_tokens_;
   stats_.steps = steps_;
+  stats_.pages_kept = pool_->pages_kept();
+  stats_.prefix_queries = scheduler_.prefix_queries();
+  stats_.prefix_hits = scheduler_.prefix_hits();
   stats_.preemptions = scheduler_.preemptions();
 }
 

@@ -27,6 +27,9 @@ struct EngineOptions {
   std::int64_t queue_requests_max = 1024;   // waiting; more: "queue_full"
   std::int64_t queue_tokens_max = 1 << 20;  // of the prompts that wait; more: "queue_full"
   std::int64_t cache_bytes = 0;  // of keys and values; 0: a quarter of the memory at hand
+  // Of them what may stay for prompts that begin alike when no request uses it; < 0: as much as the
+  // weights take.
+  std::int64_t prefix_cache_bytes = -1;
   // Called once, on the engine's thread, after a fatal error has ended everything that was open:
   // stats().healthy is false from then on, and submit() refuses with "engine_failed".
   std::function<void()> on_failure = nullptr;

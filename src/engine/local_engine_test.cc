@@ -450,6 +450,56 @@ TEST(LocalEngine, CountsAndTimes) {
   EXPECT_EQ(made.back() - made.front(), timings.decode_ns);
 }
 
+// Pages are of 32 tokens; the last token of a prompt is always computed.
+TEST(LocalEngine, PromptsThatBeginAlikeAreComputedOnce) {
+  const auto engine = make_engine(tiny_model("llama"), {});
+  const auto sink = std::make_shared<Collector>();
+  std::mt19937 random(5);
+  const std::vector<TokenId> first = random_prompt(random, 96);
+  int ends = 0;
+  const auto ask = [&](std::vector<TokenId> prompt, const std::string& salt, int choices = 1) {
+    auto request = make_request(static_cast<RequestId>(ends) + 1, std::move(prompt), 40);
+    request.tenant_salt = salt;
+    request.choices = choices;
+    const RequestId id = request.id;
+    EXPECT_TRUE(engine->submit(std::move(request), sink));
+    ends += choices;
+    sink->wait(ends);
+    std::int32_t cached = 0;
+    for (int c = 0; c < choices; ++c) cached = std::max(cached, sink->of(id, c).cached_tokens);
+    return cached;
+  };
+  EXPECT_EQ(ask(first, "a"), 0);
+  EXPECT_EQ(ask(first, "a"), 64);
+  EXPECT_EQ(ask(first, "b"), 0);
+  EXPECT_EQ(ask(first, "a", 3), 64);  // what the choices share among themselves is not counted
+  std::vector<TokenId> turn =
+      first;  // the next turn of a conversation: what was answered, and more
+  const std::vector<TokenId> answer = sink->of(1).tokens;
+  turn.insert(turn.end(), answer.begin(), answer.end());
+  turn.push_back(1);
+  EXPECT_EQ(ask(turn, "a"), 128);
+  const EngineStats stats = engine->stats();
+  EXPECT_EQ(stats.prefix_queries, 4 * 96 + 137);
+  EXPECT_EQ(stats.prefix_hits, 2 * 64 + 128);
+  expect_empty(*engine);
+  EXPECT_GT(engine->stats().pages_kept, 0);
+}
+
+TEST(LocalEngine, NothingIsKeptWhereNothingMayBe) {
+  EngineOptions options;
+  options.prefix_cache_bytes = 0;
+  const auto engine = make_engine(tiny_model("llama"), options);
+  const auto sink = std::make_shared<Collector>();
+  for (RequestId id : {1, 2}) {
+    ASSERT_TRUE(engine->submit(make_request(id, std::vector<TokenId>(100, 5), 4), sink));
+    sink->wait(static_cast<int>(id));
+    EXPECT_EQ(sink->of(id).cached_tokens, 0);
+  }
+  expect_empty(*engine);
+  EXPECT_EQ(engine->stats().pages_kept, 0);
+}
+
 TEST(StepRows, CountsByTheFirstBoundThatIsNotExceeded) {
   StepRows steps;
   for (const std::int64_t rows : {1, 2, 8, 9, 16384, 16385}) steps.add(rows);

@@ -112,9 +112,12 @@ struct EngineStats {
   std::int64_t pages_used = 0;
   std::int64_t prompt_tokens = 0;  // computed since the start
   std::int64_t generated_tokens = 0;
-  std::int64_t preemptions = 0;  // choices that lost their pages to older ones, since the start
-  StepRows steps;                // since the start
-  bool healthy = true;           // false once the engine met a fatal error
+  std::int64_t pages_kept = 0;      // used by nobody, kept for a prompt that begins alike
+  std::int64_t prefix_queries = 0;  // prompt tokens that were looked for in them, since the start
+  std::int64_t prefix_hits = 0;     // those of them that were there
+  std::int64_t preemptions = 0;     // choices that lost their pages to older ones, since the start
+  StepRows steps;                   // since the start
+  bool healthy = true;              // false once the engine met a fatal error
 };
 
 struct EngineLimits {

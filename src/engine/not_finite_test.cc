@@ -76,6 +76,28 @@ TEST_P(NotFinite, OneRowEndsItsRequestAndNoOther) {
   }
 }
 
+TEST_P(NotFinite, NothingOfItIsKeptForOthers) {
+  const auto engine = make_engine(poisoned_llama(GetParam()), {});
+  std::mt19937 random(3);
+  std::vector<TokenId> prompt = random_prompt(random, 100);
+  std::replace(prompt.begin(), prompt.end(), kPoison, kPoison + 1);
+  std::vector<TokenId> poisoned = prompt;
+  poisoned.back() = kPoison;  // after whole pages that are sound
+  const auto sink = std::make_shared<Collector>();
+  for (RequestId id : {1, 2}) {
+    ASSERT_TRUE(engine->submit(make_request(id, poisoned, 4), sink));
+    sink->wait(static_cast<int>(id));
+    EXPECT_EQ(sink->of(id).finish, FinishReason::kError);
+    EXPECT_EQ(sink->of(id).cached_tokens, 0);
+  }
+  for (RequestId id : {3, 4}) {
+    ASSERT_TRUE(engine->submit(make_request(id, prompt, 4), sink));
+    sink->wait(static_cast<int>(id));
+    EXPECT_EQ(sink->of(id).finish, FinishReason::kLength);
+    EXPECT_EQ(sink->of(id).cached_tokens, id == 3 ? 0 : 96);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Precisions, NotFinite,
                          ::testing::Values(backend::Precision::kDefault, backend::Precision::kF32));
 

@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "base/result.h"
@@ -22,8 +23,7 @@ void Scheduler::add_fork(std::unique_ptr<Sequence> fork, const Sequence& origin)
 void Scheduler::preempt_last() {
   std::unique_ptr<Sequence> last = std::move(running_.back());
   running_.pop_back();
-  pool_.release(last->pages);
-  last->computed = 0;
+  give_back(*last);
   waiting_.push_front(std::move(last));
   ++preemptions_;
 }
@@ -41,19 +41,62 @@ bool Scheduler::grow(Sequence& sequence, std::int64_t tokens) {
   return true;
 }
 
+// Whether most of what this one would have to compute comes with the prompts of this step: then it
+// is worth a step of waiting. Asked only while all of them end within the step's budget.
+bool Scheduler::is_being_computed(const Sequence& waiting) const {
+  const auto& own = waiting.tokens;
+  return std::any_of(running_.begin(), running_.end(), [&](const auto& other) {
+    if (other->missing() == 1 ||
+        other->owner->request.tenant_salt != waiting.owner->request.tenant_salt)
+      return false;
+    const auto common =
+        std::mismatch(own.begin(), own.end() - 1, other->tokens.begin(), other->tokens.end());
+    const std::int64_t pages = (common.first - own.begin()) / pool_.page_tokens();
+    return (pages * pool_.page_tokens() - waiting.computed) * 2 > waiting.missing();
+  });
+}
+
+// Takes over the pages that are known to hold its beginning.
+void Scheduler::adopt(Sequence& sequence) {
+  // The last token is always computed, for its logits.
+  const std::span<const TokenId> before_last(sequence.tokens.begin(), sequence.tokens.end() - 1);
+  sequence.computed = pool_.adopt(sequence.owner->request.tenant_salt, before_last, sequence.pages);
+}
+
+void Scheduler::give_back(Sequence& sequence) {
+  pool_.release(sequence.pages);
+  sequence.computed = 0;
+}
+
 void Scheduler::admit(std::int64_t budget) {
-  std::int64_t promised = 0;  // pages that running prompts have yet to take
-  for (const auto& s : running_)
+  std::int64_t promised = 0;  // pages that running sequences have yet to take
+  for (const auto& s : running_) {
     promised += pool_.pages_short(s->pages, static_cast<std::int64_t>(s->tokens.size()));
-  while (!waiting_.empty() && budget > 0 && running() < limits_.running_max) {
-    Sequence& next = *waiting_.front();
+    if (s->missing() > 1) budget -= s->missing();
+  }
+  for (std::size_t i = 0; i < waiting_.size() && budget > 0 && running() < limits_.running_max;) {
+    Sequence& next = *waiting_[i];
+    adopt(next);
+    if (is_being_computed(next)) {
+      give_back(next);
+      ++i;
+      continue;
+    }
     // Room for the whole of it plus a page to grow: half-admitted prompts would starve each other.
-    if (!running_.empty() && !pool_.has_room(next.missing() + pool_.page_tokens(), promised))
+    if (!running_.empty() && !pool_.has_room(next.missing() + pool_.page_tokens(), promised)) {
+      give_back(next);
       return;
-    promised += pool_.pages_short(next.pages, next.missing());
+    }
+    promised += pool_.pages_short(next.pages, static_cast<std::int64_t>(next.tokens.size()));
     budget -= next.missing();
-    running_.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
+    KvPool::count_hit(next.pages);
+    if (next.choice == 0 && next.started_ns == 0) {  // it does not come back
+      next.cached = next.computed;
+      prefix_queries_ += next.prompt_size;
+      prefix_hits_ += next.computed;
+    }
+    running_.push_back(std::move(waiting_[i]));
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
   }
 }
 

@@ -3,7 +3,9 @@
 // Every sequence is a list of tokens of which the first `computed` are in the cache. Decoding is
 // the case where one token is missing, prefill the case where many are; preemption sets `computed`
 // back to 0. So there is one path for all: each step gives sequences rows in order of arrival,
-// decoding ones first, until the budget or the pages run out.
+// decoding ones first, until the budget or the pages run out. A sequence that begins takes over
+// the pages that the cache of prefixes has for it, and one whose beginning is just being computed
+// for another waits for that one step.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +34,7 @@ struct Sequence {
   std::vector<TokenId> tokens;  // prompt and output
   std::int64_t prompt_size = 0;
   std::int64_t computed = 0;  // tokens whose keys and values are in the pages
+  std::int64_t cached = 0;    // of them taken from the cache of prefixes at its first start
   PageTable pages;
   TokenHistory history;
   std::int64_t started_ns = 0;  // first scheduled; 0: not yet
@@ -74,6 +77,9 @@ class Scheduler {
   std::int64_t waiting() const { return static_cast<std::int64_t>(waiting_.size()); }
   std::int64_t waiting_tokens() const;  // of the prompts that no step has begun
   std::int64_t preemptions() const { return preemptions_; }
+  // Prompt tokens of all that began, and how many of these were in the cache of prefixes.
+  std::int64_t prefix_queries() const { return prefix_queries_; }
+  std::int64_t prefix_hits() const { return prefix_hits_; }
   bool idle() const { return running_.empty() && waiting_.empty(); }
 
   void check_integrity() const;
@@ -82,12 +88,17 @@ class Scheduler {
   bool grow(Sequence& sequence, std::int64_t tokens);
   void preempt_last();
   void admit(std::int64_t budget);
+  void adopt(Sequence& sequence);
+  void give_back(Sequence& sequence);
+  bool is_being_computed(const Sequence& waiting) const;
 
   KvPool& pool_;
   const SchedulerLimits limits_;
   std::deque<std::unique_ptr<Sequence>> waiting_;   // oldest first
   std::vector<std::unique_ptr<Sequence>> running_;  // oldest first
   std::int64_t preemptions_ = 0;
+  std::int64_t prefix_queries_ = 0;
+  std::int64_t prefix_hits_ = 0;
 };
 
 }  // namespace hearth::engine

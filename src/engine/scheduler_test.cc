@@ -15,6 +15,7 @@ namespace hearth::engine {
 namespace {
 
 constexpr std::int64_t kPageTokens = 4;
+constexpr std::int64_t kKept = 1 << 20;  // bytes: all that nobody uses
 
 std::unique_ptr<KvPool> make_pool(std::int64_t pages, std::int64_t window = 0) {
   std::vector<backend::KvGroupSpec> groups = {{1, 1, 8, 0}};
@@ -23,13 +24,16 @@ std::unique_ptr<KvPool> make_pool(std::int64_t pages, std::int64_t window = 0) {
     groups.push_back({1, 1, 8, window});
     counts.push_back(pages);
   }
-  return std::make_unique<KvPool>(std::make_unique<FakeCache>(kPageTokens, counts), groups);
+  return std::make_unique<KvPool>(std::make_unique<FakeCache>(kPageTokens, counts), groups, kKept);
 }
 
-std::unique_ptr<Sequence> make_sequence(const KvPool& pool, std::int64_t prompt) {
+// Its prompt repeats one token; by default one that nobody else's has.
+std::unique_ptr<Sequence> make_sequence(const KvPool& pool, std::int64_t prompt,
+                                        TokenId token = -1) {
+  static TokenId unlike = 1000;
   auto s = std::make_unique<Sequence>();
   s->owner = std::make_shared<RequestState>();
-  s->tokens.assign(static_cast<std::size_t>(prompt), 1);
+  s->tokens.assign(static_cast<std::size_t>(prompt), token >= 0 ? token : ++unlike);
   s->prompt_size = prompt;
   s->pages = pool.make_table();
   return s;
@@ -39,8 +43,10 @@ std::unique_ptr<Sequence> make_sequence(const KvPool& pool, std::int64_t prompt)
 void carry_out(KvPool& pool, const std::vector<Slice>& slices) {
   for (const Slice& slice : slices) {
     const bool token = slice.finishes();
+    slice.sequence->started_ns = 1;
     slice.sequence->computed += slice.rows;
     pool.trim(slice.sequence->pages, slice.sequence->computed);
+    if (token) pool.publish("", slice.sequence->tokens, slice.sequence->pages);
     if (token) slice.sequence->tokens.push_back(2);
   }
 }
@@ -55,8 +61,8 @@ using Rows = std::vector<std::pair<const Sequence*, std::int64_t>>;
 struct Fixture {
   Fixture(std::int64_t pages, SchedulerLimits limits)
       : pool(make_pool(pages)), scheduler(*pool, limits) {}
-  Sequence* add(std::int64_t prompt) {
-    auto s = make_sequence(*pool, prompt);
+  Sequence* add(std::int64_t prompt, TokenId token = -1) {
+    auto s = make_sequence(*pool, prompt, token);
     Sequence* out = s.get();
     scheduler.add(std::move(s));
     return out;
@@ -149,7 +155,8 @@ TEST(Scheduler, TheNewestGivesItsPagesAndComesBack) {
   EXPECT_EQ(b->missing(), 8);
   EXPECT_EQ(f.step(), (Rows{{a, 1}}));
   f.scheduler.remove(a);
-  EXPECT_EQ(f.step(), (Rows{{b, 8}}));  // prompt and output in one
+  EXPECT_EQ(f.step(), (Rows{{b, 4}}));  // prompt and output in one; the first page is still known
+  EXPECT_EQ(b->cached, 0);
   EXPECT_EQ(f.step(), (Rows{{b, 1}}));
 }
 
@@ -160,7 +167,7 @@ TEST(Scheduler, NoRowsForASequenceThatLostItsPagesInTheSamePlan) {
   Sequence* a = long_one.get();
   f.scheduler.add(std::move(long_one));
   EXPECT_EQ(f.step(), (Rows{{a, 4}}));
-  auto fork = make_sequence(*f.pool, 1);
+  auto fork = make_sequence(*f.pool, 1, a->tokens.front());
   Sequence* b = fork.get();
   f.scheduler.add_fork(std::move(fork), *a);
   Rows last;
@@ -186,7 +193,7 @@ TEST(Scheduler, ForksShareWholePagesOrWaitInFront) {
   a->tokens.push_back(2);
   std::vector<Sequence*> forks;
   for (int i = 0; i < 2; ++i) {
-    auto fork = make_sequence(*f.pool, 11);
+    auto fork = make_sequence(*f.pool, 11, a->tokens.front());
     forks.push_back(fork.get());
     f.scheduler.add_fork(std::move(fork), *a);
   }
@@ -196,7 +203,60 @@ TEST(Scheduler, ForksShareWholePagesOrWaitInFront) {
   EXPECT_EQ(forks[1]->computed, 0);
   EXPECT_EQ(f.step(), (Rows{{a, 1}, {forks[0], 3}}));
   f.scheduler.remove(a);
-  EXPECT_EQ(f.step(), (Rows{{forks[0], 1}, {forks[1], 11}}));  // before the one that came earlier
+  EXPECT_EQ(f.step(), (Rows{{forks[0], 1}, {forks[1], 3}}));  // before the one that came earlier
+}
+
+TEST(Scheduler, WhatIsKnownOfAPromptIsNotComputedAgain) {
+  Fixture f(20, {64, 4});
+  Sequence* a = f.add(11, 7);
+  f.step();
+  f.step();
+  Sequence* b = f.add(10, 7);
+  Sequence* c =
+      f.add(8, 7);  // its last token is computed in any case, so the page before it counts
+  Sequence* d = f.add(8);
+  EXPECT_EQ(f.step(), (Rows{{a, 1}, {b, 2}, {c, 4}, {d, 8}}));
+  EXPECT_EQ(b->cached, 8);
+  EXPECT_EQ(c->cached, 4);
+  EXPECT_EQ(d->cached, 0);
+  EXPECT_EQ(f.scheduler.prefix_queries(), 11 + 10 + 8 + 8);
+  EXPECT_EQ(f.scheduler.prefix_hits(), 12);
+  for (Sequence* s : {a, b, c, d}) f.scheduler.remove(s);
+  Sequence* e = f.add(9, 7);
+  EXPECT_EQ(f.step(), (Rows{{e, 1}}));
+  f.scheduler.remove(e);
+  EXPECT_EQ(f.pool->pages_used(), 0);
+}
+
+// Several come at once with the same beginning: one computes it, the others wait for a step.
+TEST(Scheduler, WhatIsJustBeingComputedIsWaitedFor) {
+  Fixture f(100, {64, 8});
+  Sequence* a = f.add(20, 7);
+  Sequence* b = f.add(21, 7);
+  Sequence* other = f.add(6);
+  Sequence* c = f.add(20, 7);
+  Sequence* shorter = f.add(3, 7);  // has no whole page in common with it
+  EXPECT_EQ(f.step(), (Rows{{a, 20}, {other, 6}, {shorter, 3}}));
+  EXPECT_EQ(f.step(), (Rows{{a, 1}, {other, 1}, {shorter, 1}, {b, 1}, {c, 4}}));
+  EXPECT_EQ(b->cached, 20);
+}
+
+// If the one that computes it ends before its first token, the next takes its place.
+TEST(Scheduler, WhoeverWaitsForAnotherDoesNotWaitForever) {
+  Fixture f(100, {64, 8});
+  Sequence* a = f.add(20, 7);
+  Sequence* b = f.add(20, 7);
+  ASSERT_EQ(rows_of(f.scheduler.plan()), (Rows{{a, 20}}));
+  f.scheduler.remove(a);
+  EXPECT_EQ(f.step(), (Rows{{b, 20}}));
+}
+
+TEST(Scheduler, AnotherSaltIsNeitherWaitedForNorFound) {
+  Fixture f(100, {64, 8});
+  Sequence* a = f.add(20, 7);
+  Sequence* b = f.add(20, 7);
+  b->owner->request.tenant_salt = "other";
+  EXPECT_EQ(f.step(), (Rows{{a, 20}, {b, 20}}));
 }
 
 // Arrivals, cancels, forks, tight memory: whatever happens, each sequence ends once, in a bounded
@@ -221,8 +281,8 @@ TEST_P(Trace, EverythingEndsOnceAndNothingLeaks) {
   std::int64_t bound = 0;
   int ended = 0;
   int begun = 0;
-  const auto begin = [&](std::int64_t prompt) {
-    auto s = make_sequence(*pool, prompt);
+  const auto begin = [&](std::int64_t prompt, TokenId token) {
+    auto s = make_sequence(*pool, prompt, token);
     const std::int64_t end = std::min(context, prompt + in(1, 20));
     target[s.get()] = end;
     bound += end;
@@ -243,7 +303,7 @@ TEST_P(Trace, EverythingEndsOnceAndNothingLeaks) {
   while (arrivals > 0 || !scheduler.idle()) {
     while (arrivals > 0 && in(0, 2) == 0) {
       --arrivals;
-      scheduler.add(begin(in(1, static_cast<int>(context) - 1)));
+      scheduler.add(begin(in(1, static_cast<int>(context) - 1), in(0, 2) == 0 ? -1 : in(3, 5)));
     }
     if (!target.empty() && in(0, 40) == 0)
       end(std::next(target.begin(), in(0, static_cast<int>(target.size()) - 1))->first);
@@ -282,7 +342,7 @@ TEST_P(Trace, EverythingEndsOnceAndNothingLeaks) {
     for (Sequence* s : sampled) {
       const bool first = s->generated() == 1 && forked.insert(s).second;
       for (int i = first && s->prompt_size > 1 && in(0, 5) == 0 ? in(1, 3) : 0; i > 0; --i) {
-        auto fork = begin(s->prompt_size);
+        auto fork = begin(s->prompt_size, s->tokens.front());
         forked.insert(fork.get());
         scheduler.add_fork(std::move(fork), *s);
       }
