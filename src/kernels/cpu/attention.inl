@@ -37,24 +37,31 @@ struct TileState {
 template <KvType T, int R>
 HEARTH_INLINE void score_rows(const float* const (&q)[R], const std::byte* keys, std::int64_t dim,
                               Vf (&out)[R][2]) {
-  for (int r = 0; r < R; ++r) out[r][0] = out[r][1] = zero();
-  const auto add_dimension = [&](std::int64_t d, Vf k0, Vf k1) {
-    for (int r = 0; r < R; ++r) {
-      const Vf qd = set1(q[r][d]);
-      out[r][0] = fma(qd, k0, out[r][0]);
-      out[r][1] = fma(qd, k1, out[r][1]);
-    }
-  };
-  if constexpr (T == KvType::kBF16) {
-    for (std::int64_t d = 0; d < dim; d += 2) {
-      const std::byte* k = keys + d * kPageTokens * 2;
-      add_dimension(d, load_bf16_first(k), load_bf16_first(k + 64));
-      add_dimension(d + 1, load_bf16_second(k), load_bf16_second(k + 64));
-    }
-  } else {
-    for (std::int64_t d = 0; d < dim; ++d) {
-      const std::byte* k = keys + d * kPageTokens * kKvBytes<T>;
-      add_dimension(d, load_kv<T>(k), load_kv<T>(k + 16 * kKvBytes<T>));
+  for (int first = 0; first < 2; first += kScoreVectors) {
+    for (int r = 0; r < R; ++r)
+      for (int v = first; v < first + kScoreVectors; ++v) out[r][v] = zero();
+    const auto add_dimension = [&](std::int64_t d, const Vf(&k)[kScoreVectors]) {
+      for (int r = 0; r < R; ++r) {
+        const Vf qd = set1(q[r][d]);
+        for (int v = 0; v < kScoreVectors; ++v)
+          out[r][first + v] = fma(qd, k[v], out[r][first + v]);
+      }
+    };
+    Vf k[kScoreVectors];
+    if constexpr (T == KvType::kBF16) {
+      for (std::int64_t d = 0; d < dim; d += 2) {
+        const std::byte* pairs = keys + (d * kPageTokens / 2 + first * 16) * 4;
+        for (int v = 0; v < kScoreVectors; ++v) k[v] = load_bf16_first(pairs + v * 64);
+        add_dimension(d, k);
+        for (int v = 0; v < kScoreVectors; ++v) k[v] = load_bf16_second(pairs + v * 64);
+        add_dimension(d + 1, k);
+      }
+    } else {
+      for (std::int64_t d = 0; d < dim; ++d) {
+        for (int v = 0; v < kScoreVectors; ++v)
+          k[v] = load_kv<T>(keys + (d * kPageTokens + (first + v) * 16) * kKvBytes<T>);
+        add_dimension(d, k);
+      }
     }
   }
 }

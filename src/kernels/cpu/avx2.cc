@@ -9,6 +9,10 @@ namespace {
 #include "kernels/cpu/simd_avx2.inl"
 
 inline constexpr bool kSignedQ8 = true;  // see dot16 in matmul_q.inl
+// 6 tokens x 1 panel: 12 integer sums, 2 vectors of codes, activations (then their product) of 16
+// registers. The float sums are touched once a group: they stay in the first-level cache.
+inline constexpr int kMatmulRows = 6;
+inline constexpr bool kSumsInMemory = true;
 #define HEARTH_HAVE_BF16 0
 #define HEARTH_HAVE_TILES 0
 #define HEARTH_HAVE_DOT 0

@@ -9,6 +9,9 @@ namespace {
 #include "kernels/cpu/simd_avx2.inl"
 
 inline constexpr bool kSignedQ8 = false;
+// 3 tokens x 1 panel: 6 integer + 6 float sums, 2 vectors of codes, activations of 16 registers
+inline constexpr int kMatmulRows = 3;
+inline constexpr bool kSumsInMemory = false;
 HEARTH_INLINE void dot(Vi& acc, Vb codes, const std::int8_t* x) {
   std::int32_t four;
   std::memcpy(&four, x, sizeof four);

@@ -36,6 +36,9 @@ HEARTH_INLINE Vb load_quad(const std::byte* group) {
 }
 
 #if HEARTH_HAVE_DOT
+template <Form F>
+inline constexpr int kTileRows = kMatmulRows;
+
 template <Form F, int Q, int QEnd, int MR, int NP>
 HEARTH_INLINE void accumulate(Vi (&acc)[NP][MR], const std::byte* const (&group)[NP],
                               const std::int8_t* x, std::int64_t ld) {
@@ -55,6 +58,10 @@ inline constexpr int kQuadsPerWord = F == Form::kQ4 || F == Form::kQ4S ? 8
                                      : F == Form::kQ5                  ? 4
                                      : F == Form::kQ6                  ? 2
                                                                        : 1;
+
+// Where they are widened more than once but not each time, both kinds of sums need registers.
+template <Form F>
+inline constexpr int kTileRows = kQuadsPerWord<F> == 8 || kQuadsPerWord<F> == 1 ? kMatmulRows : 4;
 
 template <Form F>
 HEARTH_INLINE Vi dot16(Vb codes, const std::int8_t* x) {
@@ -139,6 +146,8 @@ void tile_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, St
     for (int m = 0; m < MR; ++m) sums[p][m] = zero();
 
   for (std::int64_t g = 0; g < groups; ++g) {
+    // The compiler must not give them registers.
+    if constexpr (kSumsInMemory && MR > 1) asm volatile("" ::"r"(&sums) : "memory");
     constexpr int kQuads = kQuadsPerGroup / Traits::kHalves;
     if (ahead != 0)
       for (int p = 0; p < NP; ++p) {
@@ -194,7 +203,7 @@ void tile_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, St
   }
 }
 
-template <Form F, int NP, int MR = kMatmulRows>
+template <Form F, int NP, int MR = kTileRows<F>>
 HEARTH_INLINE void rows_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias,
                           Store mode, std::int64_t panel, std::int64_t m, std::int64_t rows,
                           std::int64_t ahead, float* out, std::int64_t ld) {
@@ -212,7 +221,8 @@ void panels_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, 
   // The first tile fetches the panels of the next ones while it computes.
   std::int64_t ahead = NP * panel_bytes(F, w.columns);
   std::int64_t m = m_begin;
-  for (std::int64_t tiles = (m_end - m_begin + kMatmulRows - 1) / kMatmulRows; tiles > 0; --tiles) {
+  for (std::int64_t tiles = (m_end - m_begin + kTileRows<F> - 1) / kTileRows<F>; tiles > 0;
+       --tiles) {
     const std::int64_t rows = (m_end - m + tiles - 1) / tiles;
     rows_q<F, NP>(w, x, bias, mode, panel, m, rows, ahead, out, ld);
     m += rows;

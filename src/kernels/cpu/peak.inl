@@ -25,7 +25,7 @@ double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
            Tiles::multiply_signed<c.value, kTileA, kTileB>();
          });
 }
-#else
+#elif HEARTH_HAVE_DOT
 // Twelve independent chains of dot products that never leave the registers: 8-bit multiply-adds at
 // the best rate there is. Returns operations (2 per multiply-add).
 double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
@@ -35,30 +35,40 @@ double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
   alignas(64) std::int8_t x[64];
   std::memset(codes, 3, sizeof codes);
   std::memset(x, 2, sizeof x);
-#if HEARTH_HAVE_DOT
   const Vb c = load_b(codes);
   for (std::int64_t i = 0; i < rounds; ++i) {
     // The compiler must neither merge the chains nor take them out of the loop.
     for (Vi& s : sums) dot(s, c, x + (i & 15) * 4);
   }
-  const double per_round = 12 * 64 * 2;
-#else
-  const Vb c = load_b(codes);
-  const __m256i ones = _mm256_set1_epi16(1);
-  for (std::int64_t i = 0; i < rounds; ++i) {
-    const __m256i b = _mm256_set1_epi32(static_cast<std::int32_t>(i & 0x01010101));
-    for (Vi& s : sums) {
-      s.l = _mm256_add_epi32(s.l, _mm256_madd_epi16(_mm256_maddubs_epi16(c.l, b), ones));
-      s.h = _mm256_add_epi32(s.h, _mm256_madd_epi16(_mm256_maddubs_epi16(c.h, b), ones));
-      asm volatile("" : "+x"(s.l), "+x"(s.h));
-    }
-  }
-  const double per_round = 12 * 64 * 2;
-#endif
   std::uint32_t total = 0;  // may wrap round
   for (const Vi& s : sums) total += static_cast<std::uint32_t>(sum_i(s));
   *sink = static_cast<std::int32_t>(total);
-  return per_round * static_cast<double>(rounds);
+  return 12. * 64 * 2 * static_cast<double>(rounds);
+}
+#else
+// The same without such an instruction: products of 4-bit codes added in pairs, six independent
+// chains of 16-bit sums, which eight of them fill (see matmul_q.inl).
+double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  const __m256i codes = _mm256_set1_epi8(3);
+  __m256i sums[6];
+  for (__m256i& s : sums) s = _mm256_setzero_si256();
+  for (std::int64_t i = 0; i < rounds; ++i) {
+    __m256i x = _mm256_set1_epi32(static_cast<std::int32_t>(i & 0x01010101));
+    __m256i words[6];
+    for (__m256i& w : words) w = _mm256_setzero_si256();
+    for (int quad = 0; quad < 8; ++quad)
+      for (__m256i& w : words) {
+        w = _mm256_add_epi16(w, _mm256_maddubs_epi16(codes, x));
+        asm volatile("" : "+x"(w), "+x"(x));  // each is a product of its own
+      }
+    for (int c = 0; c < 6; ++c)
+      sums[c] = _mm256_add_epi32(sums[c], _mm256_madd_epi16(words[c], ones));
+  }
+  std::uint32_t total = 0;  // may wrap round
+  for (const __m256i& s : sums) total += static_cast<std::uint32_t>(sum_i({s, s}));
+  *sink = static_cast<std::int32_t>(total);
+  return 6. * 8 * 32 * 2 * static_cast<double>(rounds);
 }
 #endif
 

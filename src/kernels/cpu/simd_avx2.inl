@@ -12,11 +12,10 @@ struct Vb {
   __m256i l, h;
 };
 
-inline constexpr int kMatmulRows =
-    3;  // 3 tokens x 1 panel: 6 integer + 6 float sums of 16 registers
 inline constexpr int kMatmulPanels = 1;
 inline constexpr int kMatmulRowsF = 4;
-inline constexpr int kAttentionRows = 2;
+inline constexpr int kAttentionRows = 4;  // x 16 keys (or columns): 8 sums, 2 loads, a broadcast
+inline constexpr int kScoreVectors = 1;   // of 16 keys at a time
 
 #ifndef HEARTH_INLINE
 #define HEARTH_INLINE [[gnu::always_inline]] inline

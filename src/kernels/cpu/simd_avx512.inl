@@ -11,10 +11,12 @@ struct Vb {
   __m512i v;
 };  // 64 x byte
 
-inline constexpr int kMatmulRows = 6;    // register tile of matmul_q: 6 tokens x 2 panels:
+inline constexpr int kMatmulRows = 6;  // register tile of matmul_q: 6 tokens x 2 panels:
+inline constexpr bool kSumsInMemory = false;
 inline constexpr int kMatmulPanels = 2;  // 12 integer + 12 float sums + 4 code vectors of 32
 inline constexpr int kMatmulRowsF = 8;   // matmul_f: 8 x 2 sums
 inline constexpr int kAttentionRows = 6;
+inline constexpr int kScoreVectors = 2;  // of 16 keys at a time
 
 #define HEARTH_INLINE [[gnu::always_inline]] inline
 
