@@ -81,6 +81,7 @@ def read_chat(connection):
     finishes = [choice["finish_reason"] for choice in choices]
     assert finishes[-1] in ("stop", "length") and set(finishes[:-1]) == {None}
     text = "".join(choice["delta"].get("content", "") for choice in choices)
+    del usages[0]["prompt_tokens_details"]  # depends on who asked before
     return text, finishes[-1], usages[0]
 
 

@@ -1,8 +1,9 @@
 // Quantised weights x 8-bit activations (see packed.h and QuantizedRows). A register tile of MR
 // tokens x NP panels runs down all groups; per group and (token, panel) it costs 8 dot
 // instructions, one conversion, one multiply and one or two fused multiply-adds for 16 * 32
-// multiply-adds: at best 8/11 of the machine's integer peak. With one token the weights' bytes are
-// the limit instead.
+// multiply-adds: at best 8/11 of the machine's integer peak. Without such an instruction (AVX2) a
+// dot product is two multiplications and two additions of half its width, 32 of 44 instructions.
+// With one token the weights' bytes are the limit instead.
 
 // Into the first-level cache, meanwhile.
 HEARTH_INLINE void fetch(const std::byte* p, std::int64_t bytes) {
