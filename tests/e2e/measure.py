@@ -1,5 +1,6 @@
 """What a process uses, and what other programs take from it meanwhile."""
 
+import math
 import os
 import pathlib
 import re
@@ -87,6 +88,20 @@ def wait_idle(server, at_most):
         else:
             quiet_since, quiet = time.monotonic(), 0
     return quiet_since - begin
+
+
+def between(ratios):
+    """Where their median is, with at least 90 % confidence: between two of them, by the binomial
+    distribution alone, however they are distributed."""
+    ratios, count = sorted(ratios), len(ratios)
+    outside, below = 0, 0.0
+    while True:
+        below += math.comb(count, outside) / 2**count
+        if 2 * below > 0.1:
+            break
+        outside += 1
+    assert outside > 0, "too few"
+    return ratios[outside - 1], ratios[count - outside]
 
 
 class Others:

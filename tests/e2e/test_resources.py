@@ -13,7 +13,7 @@ import subprocess
 import time
 
 import pytest
-from measure import Others, memory
+from measure import Others, between, memory
 from serving import Server
 
 MEGABYTE = 1_000_000
@@ -209,6 +209,11 @@ def test_a_stream_is_as_fast_as_bench_engine(hearth, model, tmp_path):
         print("\n" + told[-1])
         if abs(ratio - 1) <= RATE_DIFFERENCE_MAX:
             return
+    # Other guests of the same host are not seen: only a clear difference tells of the server.
+    least, most = between(list(map(operator.truediv, streams, benches)))
+    told.append(f"the median is between {least:.3f} and {most:.3f}")
+    if least <= 1 + RATE_DIFFERENCE_MAX and most >= 1 - RATE_DIFFERENCE_MAX:
+        pytest.skip("this machine's speed changes by more:\n" + "\n".join(told))
     pytest.fail("\n".join(told))
 
 

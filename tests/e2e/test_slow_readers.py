@@ -1,13 +1,12 @@
 """Clients that read slowly must cost the others nothing."""
 
-import math
 import multiprocessing
 import select
 import statistics
 import time
 
 import pytest
-from measure import wait_idle
+from measure import between, wait_idle
 from streams import Connection, Reader, stream_of
 
 SLOW = 64
@@ -92,20 +91,6 @@ def seconds_beside(server, slow):
     measured.close()
     assert len(measured.events()) >= MEASURED_TOKENS // 2
     return measured.arrivals[-1] - measured.arrivals[1], sent
-
-
-def between(ratios):
-    """Where their median is, with at least 90 % confidence: between two of them, by the binomial
-    distribution alone, however they are distributed."""
-    ratios, count = sorted(ratios), len(ratios)
-    outside, below = 0, 0.0
-    while True:
-        below += math.comb(count, outside) / 2**count
-        if 2 * below > 0.1:
-            break
-        outside += 1
-    assert outside > 0, "too few"
-    return ratios[outside - 1], ratios[count - outside]
 
 
 def test_slow_readers_do_not_slow_others(own_server, record_property):
