@@ -20,6 +20,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def config_file(folder, text):
+    folder.mkdir(exist_ok=True)
+    path = folder / "hearth.toml"
+    path.write_text(text)
+    return path
+
+
 class Server:
     """On a free port unless one is given; `log` is the file for what it says."""
 

@@ -62,9 +62,8 @@ std::int64_t KvPool::share(const PageTable& from, std::int64_t tokens, PageTable
       to.groups[g].push_back(page);
     }
   }
-  to.published = from.published;
   PrefixNode* last = from.last_published;
-  for (; to.published > pages; --to.published) last = last->parent;
+  while (last && last->position >= pages * page_tokens()) last = last->parent;
   set_last_published(to, last);
   return pages * page_tokens();
 }
@@ -101,15 +100,14 @@ std::int64_t KvPool::adopt(std::string_view salt, std::span<const TokenId> token
       table.groups[g].push_back(page);
     }
   }
-  table.published = pages;
   set_last_published(table, pages > 0 ? chain[static_cast<std::size_t>(pages - 1)] : nullptr);
   return pages * page_tokens();
 }
 
 void KvPool::publish(std::string_view salt, std::span<const TokenId> tokens, PageTable& table) {
   const auto page_size = static_cast<std::size_t>(page_tokens());
-  for (auto i = static_cast<std::size_t>(table.published); (i + 1) * page_size <= tokens.size();
-       ++i) {
+  for (auto i = static_cast<std::size_t>(pages_published(table));
+       (i + 1) * page_size <= tokens.size(); ++i) {
     const std::span<const TokenId> of_page = tokens.subspan(i * page_size, page_size);
     PrefixNode* node = index_.find(table.last_published, salt, of_page);
     if (!node) node = index_.add(table.last_published, salt, of_page);
@@ -125,8 +123,11 @@ void KvPool::publish(std::string_view salt, std::span<const TokenId> tokens, Pag
       }
     }
     set_last_published(table, node);
-    ++table.published;
   }
+}
+
+std::int64_t KvPool::pages_published(const PageTable& table) const {
+  return table.last_published ? table.last_published->position / page_tokens() + 1 : 0;
 }
 
 void KvPool::set_last_published(PageTable& table, PrefixNode* node) {
@@ -144,7 +145,6 @@ void KvPool::take(std::size_t group, std::int32_t page) {
   if (g.references[index]++ > 0) return;
   HEARTH_CHECK(g.node[index] != nullptr);
   index_.use(*g.node[index], group);
-  kept_bytes_ -= cache_->page_bytes(group);
 }
 
 void KvPool::drop(std::size_t group, std::int32_t page) {
@@ -152,21 +152,21 @@ void KvPool::drop(std::size_t group, std::int32_t page) {
   const auto index = static_cast<std::size_t>(page);
   HEARTH_CHECK(g.references[index] > 0);
   if (--g.references[index] > 0) return;
-  if (g.node[index]) {
+  if (g.node[index])
     index_.leave(*g.node[index], group);
-    kept_bytes_ += cache_->page_bytes(group);
-    return;
-  }
+  else
+    set_free(group, page);
+}
+
+void KvPool::set_free(std::size_t group, std::int32_t page) {
   cache_->zero_page(group, page);
-  g.free.push_back(page);
+  groups_[group].free.push_back(page);
 }
 
 bool KvPool::give_up(std::size_t group) {
   return index_.give_up(group, [&](std::size_t g, std::int32_t page) {
     groups_[g].node[static_cast<std::size_t>(page)] = nullptr;
-    cache_->zero_page(g, page);
-    groups_[g].free.push_back(page);
-    kept_bytes_ -= cache_->page_bytes(g);
+    set_free(g, page);
   });
 }
 
@@ -193,22 +193,26 @@ void KvPool::release(PageTable& table) {
       if (page >= 0) drop(g, page);
     table.groups[g].clear();
   }
-  table.published = 0;
   set_last_published(table, nullptr);
   keep_within_bound();
 }
 
 // Of the group that keeps most, so that none is emptied for another.
 void KvPool::keep_within_bound() {
-  while (kept_bytes_ > kept_bytes_max_) {
-    std::size_t most = 0;
-    std::int64_t bytes = -1;
-    for (std::size_t g = 0; g < groups_.size(); ++g)
-      if (const std::int64_t b = index_.unused(g) * cache_->page_bytes(g); b > bytes) {
-        most = g;
-        bytes = b;
+  for (;;) {
+    std::int64_t kept = 0;
+    std::int64_t most = 0;
+    std::size_t of_group = 0;
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      const std::int64_t bytes = index_.unused(g) * cache_->page_bytes(g);
+      kept += bytes;
+      if (bytes > most) {
+        most = bytes;
+        of_group = g;
       }
-    HEARTH_CHECK(give_up(most));
+    }
+    if (kept <= kept_bytes_max_) return;
+    HEARTH_CHECK(give_up(of_group));
   }
 }
 
@@ -252,16 +256,13 @@ void KvPool::check_integrity(const std::vector<const PageTable*>& tables) const 
   index_.check_integrity();
   std::vector<std::vector<const PrefixNode*>> found(groups_.size());
   for (std::size_t g = 0; g < groups_.size(); ++g) found[g].resize(groups_[g].node.size());
-  std::int64_t kept_bytes = 0;
   for (const PrefixNode* node : index_.nodes())
     for (std::size_t g = 0; g < groups_.size(); ++g) {
       if (node->pages[g] < 0) continue;
       const auto page = static_cast<std::size_t>(node->pages[g]);
       HEARTH_CHECK(std::exchange(found[g][page], node) == nullptr);
       HEARTH_CHECK((groups_[g].references[page] == 0) == (node->unused[g] != 0));
-      if (node->unused[g]) kept_bytes += cache_->page_bytes(g);
     }
-  HEARTH_CHECK(kept_bytes == kept_bytes_);
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const Group& group = groups_[g];
     HEARTH_CHECK(std::equal(group.node.begin(), group.node.end(), found[g].begin()));
@@ -270,7 +271,7 @@ void KvPool::check_integrity(const std::vector<const PageTable*>& tables) const 
       for (std::int32_t page : table->groups[g])
         if (page >= 0) ++counted[static_cast<std::size_t>(page)];
       const PrefixNode* node = table->last_published;
-      for (auto i = static_cast<std::size_t>(table->published); i-- > 0; node = node->parent)
+      for (auto i = static_cast<std::size_t>(pages_published(*table)); i-- > 0; node = node->parent)
         HEARTH_CHECK(table->groups[g][i] < 0 || table->groups[g][i] == node->pages[g]);
     }
     HEARTH_CHECK(counted == group.references);

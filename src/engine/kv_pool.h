@@ -20,8 +20,7 @@ namespace hearth::engine {
 struct PageTable {
   std::vector<std::vector<std::int32_t>> groups;
   std::vector<std::int64_t> windows;  // per group, 0: full attention
-  // The first pages may be found by others: how many, and the last of them.
-  std::int64_t published = 0;
+  // The last of its first pages that others may find, or null.
   PrefixNode* last_published = nullptr;
 };
 
@@ -81,6 +80,8 @@ class KvPool {
   void set_last_published(PageTable& table, PrefixNode* node);
   void take(std::size_t group, std::int32_t page);
   void drop(std::size_t group, std::int32_t page);
+  void set_free(std::size_t group, std::int32_t page);
+  std::int64_t pages_published(const PageTable& table) const;
   void keep_within_bound();
   bool give_up(std::size_t group);  // a kept page, and what is of no use without it
   std::int64_t available(std::size_t group) const;
@@ -89,7 +90,6 @@ class KvPool {
   std::vector<Group> groups_;
   PrefixIndex index_;
   const std::int64_t kept_bytes_max_;
-  std::int64_t kept_bytes_ = 0;
 };
 
 }  // namespace hearth::engine

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving import Server
+from serving import Server, config_file
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +22,23 @@ def own_server(hearth, model, tmp_path):
     yield running
     if running.process.poll() is None:
         running.stop()
+
+
+@pytest.fixture
+def configured(hearth, model, tmp_path):
+    """Starts a server with a configuration file: start(text) -> (server, path)."""
+    servers = []
+
+    def start(text, *options):
+        path = config_file(tmp_path / "etc", text)
+        server = Server(hearth, None, tmp_path / "log", "--config", str(path), *options)
+        servers.append(server)
+        return server, path
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.stop()
 
 
 @pytest.fixture(scope="session")

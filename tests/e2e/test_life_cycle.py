@@ -12,7 +12,7 @@ import time
 import pytest
 import requests
 from measure import metric, settled
-from serving import STOP_S_MAX, Server
+from serving import STOP_S_MAX, Server, config_file
 
 BROKEN = "broken"
 LONG = {"prompt": "Once upon a time", "max_tokens": 400, "ignore_eos": True, "stream": True}
@@ -97,30 +97,6 @@ def test_draining_has_an_end(configured, model):
         stream.thread.join(30)
     # A part cannot be taken for the whole.
     assert all(stream.events[-1] != "[DONE]" for stream in streams)
-
-
-def config_file(folder, text):
-    folder.mkdir(exist_ok=True)
-    path = folder / "hearth.toml"
-    path.write_text(text)
-    return path
-
-
-@pytest.fixture
-def configured(hearth, model, tmp_path):
-    """Starts a server with a configuration file: start(text) -> (server, path)."""
-    servers = []
-
-    def start(text, *options):
-        path = config_file(tmp_path / "etc", text)
-        server = Server(hearth, None, tmp_path / "log", "--config", str(path), *options)
-        servers.append(server)
-        return server, path
-
-    yield start
-    for server in servers:
-        if server.process.poll() is None:
-            server.stop()
 
 
 def model_entry(model, name, more=""):

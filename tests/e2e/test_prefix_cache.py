@@ -3,30 +3,11 @@
 import concurrent.futures
 import hashlib
 
-import pytest
 import requests
 from measure import metric, settled
-from serving import Server
 
 HANDBOOK = "Visitors sign the book at the gate and wear their badge where it can be seen. " * 20
 QUESTIONS = ["Who signs?", "Where is the badge worn?", "What is signed at the gate?", "Why?"]
-
-
-@pytest.fixture
-def server_with_config(hearth, model, tmp_path):
-    """Starts a server with these lines for its model, and these of other sections."""
-    servers = []
-
-    def start(of_model, others=""):
-        path = tmp_path / f"{len(servers)}.toml"
-        path.write_text(f'[[models]]\nmodel = "{model}"\n{of_model}{others}')
-        servers.append(Server(hearth, None, tmp_path / "log", "--config", str(path)))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        if server.process.poll() is None:
-            server.stop()
 
 
 def ask(server, content, key=None, history=()):
@@ -49,13 +30,14 @@ def ask(server, content, key=None, history=()):
     )
 
 
-def test_the_beginning_is_computed_once_and_the_text_is_the_same(server_with_config):
-    server = server_with_config("prefix_cache_mib = 0\n")
+def test_the_beginning_is_computed_once_and_the_text_is_the_same(configured, model):
+    entry = f'[[models]]\nmodel = "{model}"\n'
+    server, _ = configured(entry + "prefix_cache_mib = 0\n")
     plain = [ask(server, HANDBOOK + question) for question in QUESTIONS]
     assert all(cached == 0 for _, (cached, _) in plain)
     server.stop()
 
-    server = server_with_config("")
+    server, _ = configured(entry)
     text, (cached, asked) = ask(server, HANDBOOK + QUESTIONS[0])
     assert text == plain[0][0] and cached == 0
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
@@ -75,14 +57,14 @@ def test_the_beginning_is_computed_once_and_the_text_is_the_same(server_with_con
     assert metric(server, "hearth_kv_pages_kept") > 0
 
 
-def test_nobody_learns_what_another_has_asked(server_with_config):
+def test_nobody_learns_what_another_has_asked(configured, model):
     keys = {name: f"hk_{name}_0123456789abcdef0123456789abcdef" for name in ("one", "two")}
     entries = "".join(
         f'[[keys]]\nname = "{name}"\nsha256 = "{hashlib.sha256(key.encode()).hexdigest()}"\n'
         f'permissions = ["use-models", "read-metrics"]\n'
         for name, key in keys.items()
     )
-    server = server_with_config("", entries)
+    server, _ = configured(f'[[models]]\nmodel = "{model}"\n{entries}')
     assert ask(server, HANDBOOK, keys["one"])[1][0] == 0
     assert ask(server, HANDBOOK, keys["two"])[1][0] == 0
     assert ask(server, HANDBOOK, keys["one"])[1][0] > 0
