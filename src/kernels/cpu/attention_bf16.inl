@@ -37,6 +37,7 @@ struct PairState {
   float* outputs;          // (rows, padded_dim)
   float* maxima;           // (rows)
   float* sums;             // (rows)
+  float* fades;            // (rows), what a new maximum makes of what was summed before
   float* merged;           // (rows, partial_floats)
   std::uint32_t* seen;     // (kPageTokens / 2, padded_dim) pairs: values of a page that ends early
 };
@@ -55,6 +56,7 @@ inline PairState lay_out_pairs(float* scratch, std::int64_t dim) {
   s.outputs = take(kTileRowsMax * ((dim + 15) / 16 * 16));
   s.maxima = take(kTileRowsMax);
   s.sums = take(kTileRowsMax);
+  s.fades = take(kTileRowsMax);
   s.merged = take(kTileRowsMax * partial_floats(dim));
   s.seen = words(take(kPageTokens / 2 * ((dim + 15) / 16 * 16)));
   return s;
@@ -86,43 +88,64 @@ void score_page(const std::uint32_t* queries, std::int64_t pairs, const std::byt
   }
 }
 
-// outputs[r] += sum over the page's first `tokens` of weight * value, for R rows, V vectors of
-// dimensions.
-template <int R, int V>
-void add_page_values(const std::uint32_t* weights, const std::byte* values, const std::byte* next,
-                     std::int64_t width, std::int64_t tokens, float* outputs) {
+// The pages of a block that are looked at, as numbers within it.
+struct BlockPages {
+  std::int64_t begin, end;
+  std::int64_t tokens_of_last;
+};
+
+// outputs[r] += sum over the block's pages and their tokens of weight * value, for R rows, V
+// vectors of dimensions. values_of(page) and next_of(page): what is read, and what will be after
+// it, or null.
+template <int R, int V, class ValuesOf, class NextOf>
+void add_vectors(const std::uint32_t* weights, const BlockPages& pages, ValuesOf values_of,
+                 NextOf next_of, std::int64_t width, float* outputs) {
   __m512 sums[R][V];
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < V; ++v) sums[r][v] = _mm512_loadu_ps(outputs + r * width + v * 16);
-  const auto add_pair = [&](std::int64_t t, auto load) {
-    __m512bh x[V];
-    for (int v = 0; v < V; ++v) x[v] = load(values + (t * width + v * 16) * 4);
-    if (next)
-      for (int v = 0; v < V; ++v) _mm_prefetch(next + (t * width + v * 16) * 4, _MM_HINT_T0);
-    for (int r = 0; r < R; ++r) {
-      const __m512bh w = set_pair(weights + r * (kBlockKeys / 2) + t);
-      for (int v = 0; v < V; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], w, x[v]);
-    }
-  };
-  for (std::int64_t t = 0; t < tokens / 2; ++t) add_pair(t, load_pairs);
-  // The other half of the last pair may hold anything, NaN too.
-  if (tokens % 2 != 0)
-    add_pair(tokens / 2,
-             [](const std::byte* p) { return as_pairs(_mm512_maskz_loadu_epi16(0x55555555u, p)); });
+  for (std::int64_t p = pages.begin; p < pages.end; ++p, weights += kPageTokens / 2) {
+    const std::byte* const values = values_of(p);
+    const std::byte* const next = next_of(p);
+    const std::int64_t tokens = p + 1 < pages.end ? kPageTokens : pages.tokens_of_last;
+    const auto add_pair = [&](std::int64_t t, auto load) {
+      __m512bh x[V];
+      for (int v = 0; v < V; ++v) x[v] = load(values + (t * width + v * 16) * 4);
+      if (next)
+        for (int v = 0; v < V; ++v) _mm_prefetch(next + (t * width + v * 16) * 4, _MM_HINT_T0);
+      for (int r = 0; r < R; ++r) {
+        const __m512bh w = set_pair(weights + r * (kBlockKeys / 2) + t);
+        for (int v = 0; v < V; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], w, x[v]);
+      }
+    };
+    for (std::int64_t t = 0; t < tokens / 2; ++t) add_pair(t, load_pairs);
+    // The other half of the last pair may hold anything, NaN too.
+    if (tokens % 2 != 0)
+      add_pair(tokens / 2, [](const std::byte* at) {
+        return as_pairs(_mm512_maskz_loadu_epi16(0x55555555u, at));
+      });
+  }
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < V; ++v) _mm512_storeu_ps(outputs + r * width + v * 16, sums[r][v]);
 }
 
-template <int R>
-void add_values(const std::uint32_t* weights, const std::byte* values, const std::byte* next,
-                std::int64_t width, std::int64_t tokens, float* outputs) {
-  const auto at = [next](std::int64_t d) { return next ? next + d * 4 : nullptr; };
+template <int R, class ValuesOf, class NextOf>
+void add_values(const std::uint32_t* weights, const BlockPages& pages, ValuesOf values_of,
+                NextOf next_of, std::int64_t width, float* outputs) {
+  const auto add = [&](auto v, std::int64_t d) {
+    const auto shifted = [d](auto of) {
+      return [d, of](std::int64_t p) -> const std::byte* {
+        const std::byte* const at = of(p);
+        return at ? at + d * 4 : nullptr;
+      };
+    };
+    add_vectors<R, v.value>(weights, pages, shifted(values_of), shifted(next_of), width,
+                            outputs + d);
+  };
   std::int64_t d = 0;
   for (; d + kValueVectors * 16 <= width; d += kValueVectors * 16)
-    add_page_values<R, kValueVectors>(weights, values + d * 4, at(d), width, tokens, outputs + d);
-  for (; d + 32 <= width; d += 32)
-    add_page_values<R, 2>(weights, values + d * 4, at(d), width, tokens, outputs + d);
-  if (d < width) add_page_values<R, 1>(weights, values + d * 4, at(d), width, tokens, outputs + d);
+    add(std::integral_constant<int, kValueVectors>(), d);
+  for (; d + 32 <= width; d += 32) add(std::integral_constant<int, 2>(), d);
+  if (d < width) add(std::integral_constant<int, 1>(), d);
 }
 
 // fn(std::integral_constant<int, R>, first row) for all rows, at most Most at a time.
@@ -140,50 +163,67 @@ HEARTH_INLINE void by_rows(std::int64_t rows, Fn fn) {
   for (; r < rows; ++r) fn(std::integral_constant<int, 1>(), r);
 }
 
-// Scores of one row and block become probabilities; [lo, hi) are the keys that it sees.
-HEARTH_INLINE void weigh(const AttentionTile& tile, const PairState& s, std::int64_t row,
-                         std::int64_t lo, std::int64_t hi) {
-  constexpr int kVectors = kBlockKeys / 16;
-  float* const scores = s.scores + row * kBlockKeys;
-  const bool all = lo <= 0 && hi >= kBlockKeys;
-  __m512 x[kVectors];
-  __mmask16 seen[kVectors];
-  for (int v = 0; v < kVectors; ++v) {
-    x[v] = _mm512_loadu_ps(scores + v * 16);
-    if (tile.softcap > 0.f)
-      x[v] = mul(tanh(mul({x[v]}, set1(1.f / tile.softcap))), set1(tile.softcap)).v;
-    seen[v] = 0xffff;
-    if (!all) {
-      const auto below = [&](std::int64_t end) {
-        const std::int64_t n = std::clamp<std::int64_t>(end - v * 16, 0, 16);
-        return static_cast<std::uint32_t>((1u << n) - 1);
-      };
-      seen[v] = static_cast<__mmask16>(below(hi) & ~below(lo));
-      x[v] = _mm512_mask_blend_ps(seen[v], _mm512_set1_ps(kNoKeyYet), x[v]);
+// The lanes of vector v of a block that lie in [lo, hi).
+HEARTH_INLINE __mmask16 lanes_seen(std::int64_t v, std::int64_t lo, std::int64_t hi) {
+  const auto below = [v](std::int64_t end) {
+    return (1u << std::clamp<std::int64_t>(end - v * 16, 0, 16)) - 1;
+  };
+  return static_cast<__mmask16>(below(hi) & ~below(lo));
+}
+
+// The scores of a block's vectors [v_begin, v_end) become probabilities, for all rows; range(row)
+// is {lo, hi}, the keys that a row sees. Step by step rather than row by row: the rows' maxima and
+// sums wait for each other least.
+template <class Range>
+void weigh(const AttentionTile& tile, const PairState& s, std::int64_t rows, std::int64_t v_begin,
+           std::int64_t v_end, Range range) {
+  const auto sees_all = [&](std::int64_t lo, std::int64_t hi) {
+    return lo <= v_begin * 16 && hi >= v_end * 16;
+  };
+  for (std::int64_t r = 0; r < rows; ++r) {
+    float* const scores = s.scores + r * kBlockKeys;
+    const auto [lo, hi] = range(r);
+    const bool all = sees_all(lo, hi);
+    __m512 largest = _mm512_set1_ps(kNoKeyYet);
+    for (std::int64_t v = v_begin; v < v_end; ++v) {
+      __m512 x = _mm512_loadu_ps(scores + v * 16);
+      if (tile.softcap > 0.f)
+        x = mul(tanh(mul({x}, set1(1.f / tile.softcap))), set1(tile.softcap)).v;
+      if (!all) x = _mm512_mask_blend_ps(lanes_seen(v, lo, hi), _mm512_set1_ps(kNoKeyYet), x);
+      if (!all || tile.softcap > 0.f) _mm512_storeu_ps(scores + v * 16, x);
+      largest = _mm512_max_ps(largest, x);
     }
+    const float before = s.maxima[r];
+    s.maxima[r] = std::max(before, _mm512_reduce_max_ps(largest));
+    s.fades[r] = before - s.maxima[r];
   }
-  __m512 largest = x[0];
-  for (int v = 1; v < kVectors; ++v) largest = _mm512_max_ps(largest, x[v]);
-  const float before = s.maxima[row];
-  const float now = std::max(before, _mm512_reduce_max_ps(largest));
+  for (std::int64_t r = 0; r < rows; r += 16) store(s.fades + r, exp(load(s.fades + r)));
   constexpr float kLog2E = 1.44269504088896341f;
-  const __m512 shift = _mm512_set1_ps(-now * kLog2E);
-  __m512 total = _mm512_setzero_ps();
-  for (int v = 0; v < kVectors; ++v) {
-    x[v] = exp2_bf16(_mm512_fmadd_ps(x[v], _mm512_set1_ps(kLog2E), shift));
-    if (!all) x[v] = _mm512_maskz_mov_ps(seen[v], x[v]);
-    total = _mm512_add_ps(total, x[v]);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const float* const scores = s.scores + r * kBlockKeys;
+    const auto [lo, hi] = range(r);
+    const bool all = sees_all(lo, hi);
+    const __m512 shift = _mm512_set1_ps(-s.maxima[r] * kLog2E);
+    __m512 total = _mm512_setzero_ps();
+    for (std::int64_t v = v_begin; v < v_end; v += 2) {
+      __m512 x[2];
+      for (int i = 0; i < 2; ++i) {
+        x[i] = exp2_bf16(
+            _mm512_fmadd_ps(_mm512_loadu_ps(scores + (v + i) * 16), _mm512_set1_ps(kLog2E), shift));
+        if (!all) x[i] = _mm512_maskz_mov_ps(lanes_seen(v + i, lo, hi), x[i]);
+        total = _mm512_add_ps(total, x[i]);
+      }
+      _mm512_storeu_si512(s.weights + r * (kBlockKeys / 2) + v * 8,
+                          __builtin_bit_cast(__m512i, _mm512_cvtne2ps_pbh(x[1], x[0])));
+    }
+    s.sums[r] = s.sums[r] * s.fades[r] + sum({total});
   }
-  for (int v = 0; v < kVectors; v += 2)
-    _mm512_storeu_si512(s.weights + row * (kBlockKeys / 2) + v * 8,
-                        __builtin_bit_cast(__m512i, _mm512_cvtne2ps_pbh(x[v + 1], x[v])));
-  const float fade = before == now ? 1.f : std::exp(before - now);
-  s.maxima[row] = now;
-  s.sums[row] = s.sums[row] * fade + sum({total});
-  if (fade == 1.f) return;
   const std::int64_t width = tile.layout.padded_dim();
-  float* const o = s.outputs + row * width;
-  for (std::int64_t d = 0; d < width; d += 16) store(o + d, mul(load(o + d), set1(fade)));
+  for (std::int64_t r = 0; r < rows; ++r) {
+    if (s.fades[r] == 1.f) continue;
+    float* const o = s.outputs + r * width;
+    for (std::int64_t d = 0; d < width; d += 16) store(o + d, mul(load(o + d), set1(s.fades[r])));
+  }
 }
 
 #if HEARTH_HAVE_TILES
@@ -243,12 +283,13 @@ void attend_block(const AttentionTile& tile, const PairState& s, std::int64_t bl
                             after_keys(p), s.scores + row * kBlockKeys + p * kPageTokens);
     });
   }
-  for (std::int64_t r = 0; r < rows; ++r) {
+  constexpr std::int64_t kPageVectors = kPageTokens / 16;
+  weigh(tile, s, rows, page_begin * kPageVectors, page_end * kPageVectors, [&](std::int64_t r) {
     const std::int64_t position = tile.position + r / tile.heads;
     const std::int64_t lo =
         tile.window > 0 ? std::max<std::int64_t>(position - tile.window + 1, begin) : begin;
-    weigh(tile, s, r, lo - first, std::min(position + 1, end) - first);
-  }
+    return std::pair(lo - first, std::min(position + 1, end) - first);
+  });
   if (on_tiles(tile)) {
 #if HEARTH_HAVE_TILES
     const bool part = seen_of(page_end - 1) < kPageTokens;
@@ -262,10 +303,9 @@ void attend_block(const AttentionTile& tile, const PairState& s, std::int64_t bl
 #endif
   } else {
     by_rows<kValueRows>(rows, [&](auto n, std::int64_t row) {
-      for (std::int64_t p = page_begin; p < page_end; ++p)
-        add_values<n.value>(s.weights + row * (kBlockKeys / 2) + p * (kPageTokens / 2),
-                            values_of(p), after_values(p), width, seen_of(p),
-                            s.outputs + row * width);
+      add_values<n.value>(s.weights + row * (kBlockKeys / 2) + page_begin * (kPageTokens / 2),
+                          {page_begin, page_end, seen_of(page_end - 1)}, values_of, after_values,
+                          width, s.outputs + row * width);
     });
   }
 }
