@@ -60,6 +60,24 @@ ThreadPool::~ThreadPool() {
   for (auto& worker : workers_) worker.join();
 }
 
+// Its own stretch first, then what is left of the others'. Returns how many chunks it did.
+std::uint32_t ThreadPool::work_on(const Step& step, Progress& progress, int thread) {
+  std::uint32_t mine = 0;
+  for (int i = 0; i < threads(); ++i) {
+    const int owner = (thread + i) % threads();
+    const std::int64_t end = begin_of(step.chunks, owner + 1);
+    std::atomic<std::int64_t>& next = progress.next[static_cast<std::size_t>(owner)].value;
+    // Looking is cheaper than claiming: the line stays with whoever works there.
+    while (next.load(std::memory_order_relaxed) < end) {
+      const std::int64_t chunk = next.fetch_add(1, std::memory_order_relaxed);
+      if (chunk >= end) break;
+      step.fn(chunk, thread);
+      ++mine;
+    }
+  }
+  return mine;
+}
+
 void ThreadPool::work(Job& job, int thread) {
   std::vector<StepTime>* const times = job.times;
   std::int64_t step_begin = times ? now_ns() : 0;
@@ -67,13 +85,7 @@ void ThreadPool::work(Job& job, int thread) {
     const Step& step = job.steps[s];
     Progress& progress = *job.progress[s];
     const std::int64_t begin = times ? now_ns() : 0;
-    std::uint32_t mine = 0;
-    for (;;) {
-      const std::int64_t chunk = progress.next.value.fetch_add(1, std::memory_order_relaxed);
-      if (chunk >= step.chunks) break;
-      step.fn(chunk, thread);
-      ++mine;
-    }
+    const std::uint32_t mine = work_on(step, progress, thread);
     if (times) progress.busy_ns.fetch_add(now_ns() - begin, std::memory_order_relaxed);
     const auto total = static_cast<std::uint32_t>(step.chunks);
     if (mine > 0 && progress.done.fetch_add(mine, std::memory_order_acq_rel) + mine == total)
@@ -134,10 +146,12 @@ void ThreadPool::start(std::vector<Step> steps, std::vector<StepTime>* times) {
   job.steps = std::move(steps);
   job.times = times;
   while (job.progress.size() < job.steps.size())
-    job.progress.push_back(std::make_unique<Progress>());
+    job.progress.push_back(std::make_unique<Progress>(threads()));
   for (std::size_t s = 0; s < job.steps.size(); ++s) {
     HEARTH_CHECK(job.steps[s].chunks >= 0 && job.steps[s].chunks < (std::int64_t{1} << 31));
-    job.progress[s]->next.value.store(0, std::memory_order_relaxed);
+    for (int thread = 0; thread < threads(); ++thread)
+      job.progress[s]->next[static_cast<std::size_t>(thread)].value.store(
+          begin_of(job.steps[s].chunks, thread), std::memory_order_relaxed);
     job.progress[s]->done.store(0, std::memory_order_relaxed);
     job.progress[s]->busy_ns.store(0, std::memory_order_relaxed);
   }

@@ -1,10 +1,12 @@
 // A pool for fork-join arithmetic: a list of steps, each cut into chunks, run in order by all
 // threads.
 //
-// There is no barrier of threads. Any thread claims the next chunk of the current step; a step is
-// over once its chunks are done. A thread that the system has descheduled holds up nobody unless it
-// is in the middle of a chunk: it finds the chunks taken and moves on. Waiting threads spin for a
-// short, bounded time and then sleep, because HTTP and clients share the cores.
+// Each thread has an equal stretch of a step's chunks and takes from the others' when its own is
+// done (work stealing): where steps cut their work alike, what one step has written is mostly read
+// by the same core in the next. There is no barrier of threads: a step is over once its chunks are
+// done. A thread that the system has descheduled holds up nobody unless it is in the middle of a
+// chunk: it finds the chunks taken and moves on. Waiting threads spin for a short, bounded time and
+// then sleep, because HTTP and clients share the cores.
 #pragma once
 
 #include <atomic>
@@ -54,7 +56,8 @@ class ThreadPool {
     std::atomic<std::int64_t> value{0};
   };
   struct Progress {
-    Counter next;  // the next chunk to claim; may run past the end
+    explicit Progress(int threads) : next(static_cast<std::size_t>(threads)) {}
+    std::vector<Counter> next;  // of each thread's stretch the next chunk; may run past its end
     alignas(64) std::atomic<std::uint32_t> done{0};
     std::atomic<std::int64_t> busy_ns{0};
   };
@@ -67,6 +70,10 @@ class ThreadPool {
   static constexpr std::uint32_t kJobs = 4;  // a late worker may still look at an old one
 
   void start(std::vector<Step> steps, std::vector<StepTime>* times);
+  std::int64_t begin_of(std::int64_t chunks, int thread) const {
+    return chunks * thread / threads();
+  }
+  std::uint32_t work_on(const Step& step, Progress& progress, int thread);
   void work(Job& job, int thread);
   void worker_loop(int thread);
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <latch>
@@ -175,6 +176,40 @@ TEST_P(Pool, ComesAndGoes) {
     if (i % 10 == 1) pool->run({everybody(*pool)});
   }
   EXPECT_EQ(calls, 66 * 4);
+}
+
+// All threads wait in their first chunk until each has one: those are of their own stretches.
+TEST_P(Pool, EachThreadBeginsWithItsOwnStretch) {
+  ThreadPool pool(GetParam());
+  for (int round = 0; round < 20; ++round) {
+    constexpr std::int64_t kEach = 5;
+    std::vector<std::atomic<int>> by(static_cast<std::size_t>(kEach * pool.threads()));
+    std::latch all(pool.threads());
+    std::vector<std::atomic<int>> calls(static_cast<std::size_t>(pool.threads()));
+    pool.parallel_for(kEach * pool.threads(), [&](std::int64_t chunk, int thread) {
+      by[static_cast<std::size_t>(chunk)] = thread;
+      if (++calls[static_cast<std::size_t>(thread)] == 1) all.arrive_and_wait();
+    });
+    for (int thread = 0; thread < pool.threads(); ++thread)
+      EXPECT_EQ(by[static_cast<std::size_t>(thread * kEach)], thread);
+  }
+}
+
+// Whoever is held up in a chunk keeps that one; the rest of its stretch is done by the others.
+TEST_P(Pool, OthersTakeWhatIsLeftOfAStretch) {
+  ThreadPool pool(GetParam());
+  if (pool.threads() == 1) return;
+  const std::int64_t chunks = 16 * pool.threads();
+  std::atomic<std::int64_t> done{0};
+  std::vector<std::atomic<int>> calls(static_cast<std::size_t>(pool.threads()));
+  pool.parallel_for(chunks, [&](std::int64_t chunk, int thread) {
+    ++calls[static_cast<std::size_t>(thread)];
+    if (chunk == 0)
+      while (done.load() != chunks - 1) std::this_thread::yield();
+    ++done;
+  });
+  EXPECT_EQ(done, chunks);
+  EXPECT_GT(*std::max_element(calls.begin(), calls.end()), 16);
 }
 
 TEST(ThreadPool, TellsHowLongStepsTook) {

@@ -10,11 +10,23 @@ using kernels::Store;
 
 const CpuWeight& as_cpu(const Weight& w) { return static_cast<const CpuWeight&>(w); }
 
-// Tokens per block of a multiplication: their codes should stay in a core's second-level cache.
-std::int64_t token_block(std::int64_t columns) {
-  constexpr std::int64_t kCacheBytes = 192 << 10;
-  return std::clamp<std::int64_t>(kCacheBytes / columns / 24 * 24, 24, 96);
-}
+// A multiplication's rows in blocks: their codes should stay in a core's second-level cache. Whole
+// tiles of every kernel, and of nearly one size, so that as many lie on either side of the middle.
+struct RowBlocks {
+  RowBlocks(std::int64_t rows, std::int64_t columns) : rows(rows) {
+    constexpr std::int64_t kCacheBytes = 192 << 10;
+    most = std::clamp<std::int64_t>(kCacheBytes / columns / 24 * 24, 24, 96);
+    unit = most % 48 == 0 ? 48 : 24;
+    units = (rows + unit - 1) / unit;
+    count = (rows + most - 1) / most;
+  }
+  std::int64_t begin(std::int64_t block) const {
+    return std::min(rows, units * block / count * unit);
+  }
+  std::int64_t end(std::int64_t block) const { return begin(block + 1); }
+
+  std::int64_t rows, most, unit, units, count;
+};
 
 }  // namespace
 
@@ -243,20 +255,19 @@ bool CpuStep::fuse_gate(CpuBuffer& o, CpuBuffer& in, kernels::GateKind kind) {
   Wanted* const wanted = &wanted_.emplace_back();
   will_write(o);
   made_by(o, wanted);
-  const std::int64_t block = token_block(weight.columns);
-  const std::int64_t blocks = (rows_ + block - 1) / block;
+  const RowBlocks blocks(rows_, weight.columns);
   const std::int64_t groups = n / kernels::kGroup;
   const std::int64_t pieces = std::min(groups, threads_ == 1 ? 1 : std::int64_t{4} * threads_);
-  for (auto& scratch : memory_.thread_scratch) scratch.ensure(block * 2 * kernels::kGroup);
-  add(cost, pieces * blocks,
-      [this, &o, &x, &matrix, bias = weight.bias, wanted, kind, n, block, groups, pieces, own](
+  for (auto& scratch : memory_.thread_scratch) scratch.ensure(blocks.most * 2 * kernels::kGroup);
+  add(cost, pieces * blocks.count,
+      [this, &o, &x, &matrix, bias = weight.bias, wanted, kind, n, blocks, groups, pieces, own](
           std::int64_t chunk, int thread) {
         const kernels::QuantizedRows codes = own ? make_own_codes(*own, thread) : x.quantized;
         constexpr std::int64_t kPanels = kernels::kGroup / kernels::kPanelRows;
         constexpr std::int64_t kLd = 2 * kernels::kGroup;
         float* const both = memory_.thread_scratch[static_cast<std::size_t>(thread)].data();
-        const std::int64_t begin = chunk / pieces * block;
-        const std::int64_t end = std::min(rows_, begin + block);
+        const std::int64_t begin = blocks.begin(chunk / pieces);
+        const std::int64_t end = blocks.end(chunk / pieces);
         const std::int64_t piece = chunk % pieces;
         const std::int64_t panel_size = kernels::panel_bytes(matrix.form, matrix.columns);
         for (std::int64_t g = groups * piece / pieces; g < groups * (piece + 1) / pieces; ++g) {
@@ -318,25 +329,24 @@ void CpuStep::multiply(const char* name, CpuBuffer& x, std::int64_t rows, const 
     own = own_codes(x);
   else if (weight.any_quantized)
     ensure_codes(x, rows);
-  const std::int64_t block = token_block(weight.columns);
+  const RowBlocks blocks(rows, weight.columns);
   if (weight.any_float) {
     floats(x);
     if (ops_.pairs)
       for (auto& scratch : memory_.thread_scratch)
-        scratch.ensure(kernels::pairs_scratch_floats(block, weight.columns));
+        scratch.ensure(kernels::pairs_scratch_floats(blocks.most, weight.columns));
   }
   const auto ranges = static_cast<std::int64_t>(weight.ranges.size());
-  const std::int64_t blocks = (rows + block - 1) / block;
   const Store mode = add_to ? Store::kAdd : Store::kSet;
   const OpCost cost = {name, weight.rows, weight.columns,
                        2.0 * static_cast<double>(rows * weight.rows * weight.columns),
                        static_cast<double>(weight.bytes())};
-  add(cost, ranges * blocks,
-      [this, &x, &weight, rows, out, ld, mode, block, ranges, own](std::int64_t chunk, int thread) {
+  add(cost, ranges * blocks.count,
+      [this, &x, &weight, out, ld, mode, blocks, ranges, own](std::int64_t chunk, int thread) {
         const CpuWeight::Range& range = weight.ranges[static_cast<std::size_t>(chunk % ranges)];
         const CpuWeight::Segment& segment = weight.segments[range.segment];
-        const std::int64_t begin = chunk / ranges * block;
-        const std::int64_t end = std::min(rows, begin + block);
+        const std::int64_t begin = blocks.begin(chunk / ranges);
+        const std::int64_t end = blocks.end(chunk / ranges);
         const float* bias = weight.bias ? weight.bias + segment.first_row : nullptr;
         if (kernels::is_quantized(segment.matrix.form))
           ops_.matmul_q(segment.matrix, own ? make_own_codes(*own, thread) : x.quantized, bias,

@@ -125,10 +125,10 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
 
   if (!split_over_spans(tile_count * spec.kv_heads)) {
     add(cost, tile_count * spec.kv_heads,
-        [this, &qkv, spec, tiles = std::move(tiles), make_tile, spans_of, tile_count, store_too](
+        [this, &qkv, spec, tiles = std::move(tiles), make_tile, spans_of, store_too](
             std::int64_t chunk, int thread) {
-          const Tile& tile = tiles[static_cast<std::size_t>(chunk % tile_count)];
-          const std::int64_t kv_head = chunk / tile_count;
+          const Tile& tile = tiles[static_cast<std::size_t>(chunk / spec.kv_heads)];
+          const std::int64_t kv_head = chunk % spec.kv_heads;
           if (store_too)
             for (std::int64_t t = 0; t < tile.tokens; ++t)
               rotate_and_store(qkv, spec, batch_.sequences[tile.sequence].first_row + t, kv_head);
