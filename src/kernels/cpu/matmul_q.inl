@@ -236,7 +236,10 @@ void matmul_form(const PackedMatrix& w, const QuantizedRows& x, const float* bia
                  std::int64_t panel_begin, std::int64_t panel_end, std::int64_t m_begin,
                  std::int64_t m_end, float* out, std::int64_t ld) {
   std::int64_t panel = panel_begin;
-  for (; panel + kMatmulPanels <= panel_end; panel += kMatmulPanels)
+  // A single tile waits for memory, and one panel at a time is read in the order in which it lies:
+  // a tenth faster (measured on Zen 5).
+  const bool waits = m_end - m_begin <= kTileRows<F>;
+  for (; !waits && panel + kMatmulPanels <= panel_end; panel += kMatmulPanels)
     panels_q<F, kMatmulPanels>(w, x, bias, mode, panel, m_begin, m_end, out, ld);
   for (; panel < panel_end; ++panel)
     panels_q<F, 1>(w, x, bias, mode, panel, m_begin, m_end, out, ld);
