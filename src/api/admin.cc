@@ -128,7 +128,7 @@ void Admin::load(const Call& call) {
   const std::string id = model->id;
   const OrderedJson shown = describe(*model);
   if (!models_.add(*std::move(model))) return refuse(call, taken(id));
-  log::info("{} loaded by {}, request {}", id, call.identity, call.request.request_id);
+  log::info("{} loaded by {}, request {}", id, call.identity.name, call.request.request_id);
   answer(call, shown);
 }
 
@@ -138,7 +138,8 @@ void Admin::unload(const Call& call) {
     return refuse(call,
                   Error{ErrorKind::kNotFound, "model_not_found", "this model is not served here"});
   }
-  log::info("{} unloaded by {}, request {}", call.rest, call.identity, call.request.request_id);
+  log::info("{} unloaded by {}, request {}", call.rest, call.identity.name,
+            call.request.request_id);
   answer(call, {{"id", removed->id}, {"object", "model"}, {"deleted", true}});
 }
 

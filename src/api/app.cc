@@ -398,8 +398,11 @@ engine::GenerateRequest App::Impl::request_for(const Call& call, const ServedMod
                                                std::vector<engine::TokenId> prompt) {
   engine::GenerateRequest request;
   request.trace_id = call.request.name().for_log();
-  request.identity = call.identity;
-  request.tenant_salt = call.identity;  // nobody else's prompts can be told from the time taken
+  request.identity = call.identity.name;
+  request.weight = call.identity.weight;
+  if (call.identity.batch_only) request.priority = engine::Priority::kBatch;
+  request.tenant_salt =
+      call.identity.name;  // nobody else's prompts can be told from the time taken
   request.model = model.id;
   request.prompt = std::move(prompt);
   if (const auto timeout = request_timeout.load(); timeout.count() > 0) {
@@ -423,6 +426,12 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
                     "logit_bias");
     }
   }
+  if (call.identity.batch_only && params.priority == engine::Priority::kInteractive) {
+    return refuse(call,
+                  Error{ErrorKind::kInvalid, "priority_not_allowed",
+                        "this key's requests wait for all others: service_tier auto or flex"},
+                  "service_tier");
+  }
   if (params.max_tokens_given && *params.max_tokens > limits.context) {
     return refuse(call,
                   Error{ErrorKind::kInvalid, "context_length_exceeded",
@@ -435,6 +444,7 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
 
   engine::GenerateRequest request = request_for(call, model, *std::move(prompt));
   request.id = next_id++;
+  if (params.priority) request.priority = *params.priority;
   request.max_tokens = static_cast<std::int32_t>(
       params.max_tokens ? std::min(*params.max_tokens, left) : std::min(left, share));
   request.choices = static_cast<std::int32_t>(params.choices);

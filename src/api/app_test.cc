@@ -118,6 +118,44 @@ TEST(App, RoutesAreOpenToJustWhoMayUseThem) {
   }
 }
 
+// service_tier, and what a key is entitled to.
+TEST(App, PriorityAndWeightComeFromRequestAndKey) {
+  Service service;
+  const auto identities =
+      security::Identities::create({{"a", crypto::sha256_hex("a-key"), {"use-models"}, 2.5},
+                                    {"b", crypto::sha256_hex("b-key"), {"use-models"}, 1, true}});
+  ASSERT_TRUE(identities);
+  service.app().set_identities(std::make_shared<const security::Identities>(*identities));
+  const auto ask = [&](const std::string& key, const std::string& tier) {
+    const std::string body = R"({"prompt":"p","max_tokens":1)" +
+                             (tier.empty() ? "" : R"(,"service_tier":")" + tier + "\"") + "}";
+    const std::string authorization =
+        key.empty() ? "" : "Authorization: Bearer " + key + "-key\r\n";
+    return service.send("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n" + authorization +
+                        "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  };
+  const auto priority = [&](const std::string& key, const std::string& tier) {
+    EXPECT_EQ(ask(key, tier).status, 200) << key << tier;
+    return service.engine->last_request().priority;
+  };
+  using engine::Priority;
+  for (const char* key : {"", "a"}) {
+    EXPECT_EQ(priority(key, ""), Priority::kInteractive);
+    EXPECT_EQ(priority(key, "auto"), Priority::kInteractive);
+    EXPECT_EQ(priority(key, "default"), Priority::kInteractive);
+    EXPECT_EQ(priority(key, "flex"), Priority::kBatch);
+  }
+  EXPECT_EQ(service.engine->last_request().weight, 2.5);
+  EXPECT_EQ(service.engine->last_request().identity, "a");
+  EXPECT_EQ(priority("b", ""), Priority::kBatch);
+  EXPECT_EQ(priority("b", "flex"), Priority::kBatch);
+  const RawResponse refused = ask("b", "default");
+  EXPECT_EQ(refused.status, 403);
+  EXPECT_EQ((*parse_json(refused.body))["error"]["code"], "priority_not_allowed");
+  EXPECT_EQ((*parse_json(refused.body))["error"]["param"], "service_tier");
+  EXPECT_EQ(ask("a", "priority").status, 400);
+}
+
 TEST(App, AStoppingServerFinishesWhatIsOpenAndTakesNothingNew) {
   Service service;
   EXPECT_EQ(service.get("/ready")["status"], "ready");

@@ -1,5 +1,7 @@
 #include "api/errors.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 
 namespace hearth::api {
@@ -11,6 +13,7 @@ int status_of(const Error& error) {
     if (error.code == code) return 503;
   if (error.code == "out_of_memory") return 507;
   if (error.code == "model_exists") return 409;
+  if (error.code == "priority_not_allowed") return 403;
   switch (error.kind) {
     case ErrorKind::kInvalid:
       return 400;
@@ -41,7 +44,8 @@ PublicError public_error(const Error& error, const net::RequestName& request,
             net::error_body(status, "internal_error",
                             fmt::format("internal error, request id {}", request.id))};
   }
-  return {status, error.code, net::error_body(status, error.code, error.message, param)};
+  return {status, error.code, net::error_body(status, error.code, error.message, param),
+          error.retry_after_s};
 }
 
 net::HttpResponse to_response(const Error& error, const net::RequestName& request,
@@ -56,7 +60,7 @@ net::HttpResponse to_response(PublicError shown) {
   response.error_code = std::move(shown.code);
   response.headers.emplace_back("Content-Type", "application/json");
   if (response.status == 429 || response.status == 503) {
-    response.headers.emplace_back("Retry-After", "1");
+    response.headers.emplace_back("Retry-After", std::to_string(std::max(1, shown.retry_after_s)));
   }
   return response;
 }

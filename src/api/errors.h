@@ -1,6 +1,7 @@
 // From errors to HTTP: status, OpenAI's error shape, and nothing of the inside.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,7 @@ struct PublicError {
   int status = 500;
   std::string code;
   std::string body;
+  std::int32_t retry_after_s = 0;  // 0: unknown
 };
 PublicError public_error(const Error& error, const net::RequestName& request,
                          std::string_view param = {});

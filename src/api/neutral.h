@@ -23,9 +23,6 @@ inline const Neutral kNever = {R"({"type":"null"})", [](const OrderedJson&) { re
 inline const Neutral kNoToolOrAuto = {
     R"({"type":"string","enum":["none","auto"]})",
     [](const OrderedJson& value) { return value == "none" || value == "auto"; }};
-inline const Neutral kUsualTier = {
-    R"({"type":"string","enum":["auto","default"]})",
-    [](const OrderedJson& value) { return value == "auto" || value == "default"; }};
 inline const Neutral kTextFormat = {
     R"({"type":"object","properties":{"type":{"type":"string","enum":["text"]}},
         "required":["type"],"additionalProperties":false})",

@@ -79,10 +79,10 @@ void RouteTable::dispatch(net::HttpRequest request, net::Responder responder) co
     responder.send(std::move(response));
     return;
   }
-  std::string identity = "local";
+  security::Identity identity = security::Identity::local();
   if (found->permission != Permission::kNone) {
     const std::string* key = request.header("authorization");
-    const auto who = identities()->identify(key);
+    auto who = identities()->identify(key);
     if (!who) {
       responder.send(unauthorized("invalid_api_key", "this key is not known here"));
       return;
@@ -94,7 +94,7 @@ void RouteTable::dispatch(net::HttpRequest request, net::Responder responder) co
                                     : net::error_response(403, "permission_denied", message));
       return;
     }
-    identity = who->name;
+    identity = std::move(*who);
   }
   if (request.body.size() > found->body_bytes_max) {
     responder.send(net::error_response(413, "body_too_large", "the request's body is too large"));

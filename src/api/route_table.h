@@ -26,8 +26,8 @@ using security::Permission;
 struct Call {
   net::HttpRequest request;
   net::Responder responder;
-  std::string rest;      // what `{...}` at the end of the route's path stands for
-  std::string identity;  // whose request it is, for logs and the engine
+  std::string rest;             // what `{...}` at the end of the route's path stands for
+  security::Identity identity;  // whose request it is, for logs and the engine
 };
 
 // A JSON Schema that the document has once, under this name.

@@ -80,6 +80,10 @@ void read_openai(Fields& fields, const RequestLimits& limits, GenerationParams& 
     fields.fail(ErrorKind::kInvalid, "invalid_value", "stream_options",
                 "stream_options is only for streams");
   }
+  std::string tier = "auto";
+  fields.one_of("service_tier", tier, {"auto", "default", "flex"});
+  if (tier == "default") params.priority = engine::Priority::kInteractive;
+  if (tier == "flex") params.priority = engine::Priority::kBatch;
   fields.unsupported_unless("user", kAnyText);
 }
 
@@ -113,7 +117,6 @@ void read_neutral_chat_fields(Fields& fields) {
   fields.unsupported_unless("store", kFalse);
   fields.unsupported_unless("metadata", kTextsByName);
   fields.unsupported_unless("modalities", kTextModality);
-  fields.unsupported_unless("service_tier", kUsualTier);
   fields.unsupported_unless("safety_identifier", kAnyText);
   fields.unsupported_unless("prompt_cache_key", kAnyText);
   for (const char* name : {"audio", "prediction", "reasoning_effort", "verbosity",

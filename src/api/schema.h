@@ -25,6 +25,7 @@ struct GenerationParams {
   bool max_tokens_given = false;           // else it is the route's usual number
   std::int64_t choices = 1;
   std::vector<std::string> stop;
+  std::optional<engine::Priority> priority;  // absent: the key's usual one
   bool ignore_eos = false;
   bool stream = false;
   bool include_usage = false;

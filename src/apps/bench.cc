@@ -69,7 +69,8 @@ Cost cost_of(const model::Model& model) {
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 != 0 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
 std::vector<engine::TokenId> random_tokens(std::int64_t n, std::int64_t vocab,

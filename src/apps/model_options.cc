@@ -145,6 +145,8 @@ Result<std::unique_ptr<engine::LocalEngine>> start_engine(std::shared_ptr<const 
   engine::EngineOptions out;
   out.context = options.context;
   out.batch_tokens_max = options.batch_tokens_max;
+  out.admission =
+      options.admission == "shortest" ? engine::Admission::kShortest : engine::Admission::kFair;
   out.running_max = options.running_max;
   out.queue_requests_max = options.queue_requests_max;
   out.queue_tokens_max = options.queue_tokens_max;

@@ -25,6 +25,7 @@ struct ModelOptions {
   std::int64_t context = 0;           // 0: the model's own, at most kDefaultContextMax
   std::string kv_type = "auto";       // auto, f16, bf16, int8
   std::int64_t batch_tokens_max = 4096;
+  std::string admission = "fair";  // fair, shortest; of commands only `serve` asks for it
   // Only in the configuration file.
   std::int64_t running_max = 64;
   std::int64_t queue_requests_max = 1024;

@@ -83,6 +83,10 @@ void add_serve(CLI::App& root) {
       ->check(CLI::Range(0, 65535));
   command->add_option("--chat-template", options->chat_template,
                       "A Jinja file instead of the model's own template");
+  command
+      ->add_option("--admission", options->admission,
+                   "Who comes next of those that wait: fair, shortest [fair]")
+      ->check(CLI::IsMember({"fair", "shortest"}));
   command->callback([options, command] {
     const auto given = [&](const char* name, std::function<void(ServeConfig&)> put) {
       if (command->count(name) > 0) options->given.push_back(std::move(put));
@@ -103,6 +107,7 @@ void add_serve(CLI::App& root) {
     given("--ctx", each(&ModelOptions::context));
     given("--kv-type", each(&ModelOptions::kv_type));
     given("--max-batch-tokens", each(&ModelOptions::batch_tokens_max));
+    given("--admission", each(&ModelOptions::admission));
     finish_command(start(o));
   });
 }

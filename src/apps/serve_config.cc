@@ -88,6 +88,10 @@ void describe_key(Settings& in, security::KeyEntry& key) {
           "Of the key, in hex. For a new one: openssl rand -hex 32, then\n"
           "printf %s \"$KEY\" | sha256sum");
   in.list("permissions", key.permissions, "Of use-models, read-metrics, manage-models.");
+  in.number("weight", key.weight, 0.01, 100,
+            "Of its share of a model while many wait: with 2 it gets twice what another gets.");
+  in.boolean("batch_only", key.batch_only,
+             "Its requests wait for those of all others, as with service_tier flex.");
   in.check(security::check(key));
 }
 
@@ -120,6 +124,10 @@ void describe(Settings& in, ServedOptions& model) {
   in.integer("prefix_cache_mib", model.prefix_cache_mib, -1, std::int64_t{1} << 24,
              "Of them kept for prompts that begin like an earlier one of the same identity; -1: as "
              "much as the weights take.");
+  in.choice(
+      "admission", model.admission, {"fair", "shortest"},
+      "Who comes next of those that wait. fair: who has had least, short prompts before long\n"
+      "ones that are still young; shortest: the shortest prompt, however long others wait.");
   in.integer("max_batch_tokens", model.batch_tokens_max, 1, 1 << 20, "Tokens computed per step.");
   in.integer("running_max", model.running_max, 1, 65'536, "Answers computed side by side.");
   in.integer("queue_requests_max", model.queue_requests_max, 0, 1'000'000,

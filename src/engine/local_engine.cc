@@ -70,7 +70,7 @@ LocalEngine::LocalEngine(std::shared_ptr<const model::Model> model, const Engine
       queue_tokens_max_(options.queue_tokens_max),
       on_failure_(options.on_failure),
       pool_(std::move(pool)),
-      scheduler_(*pool_, {options.batch_tokens_max, options.running_max}) {
+      scheduler_(*pool_, {options.batch_tokens_max, options.running_max, options.admission}) {
   limits_.context = std::min(context, pool_->tokens_max());
   limits_.vocab = model_->config().vocab;
   limits_.queue_requests = options.queue_requests_max;
@@ -112,18 +112,23 @@ Status LocalEngine::submit(GenerateRequest request, std::shared_ptr<EventSink> s
     const std::lock_guard lock(mutex_);
     if (stopping_) return fail(ErrorKind::kExhausted, "shutting_down", "the engine is stopping");
     if (!stats_.healthy) return tl::unexpected<Error>(engine_failed());
-    if (accepted_ >= accepted_max_)
-      return fail(ErrorKind::kExhausted, "queue_full", "{} requests are waiting or running already",
-                  accepted_);
-    if (queued_tokens_ + size > queue_tokens_max_)
-      return fail(ErrorKind::kExhausted, "queue_full", "prompts of {} tokens are waiting already",
-                  queued_tokens_);
+    HEARTH_TRY_VOID(check_queue(size));
     ++accepted_;
     queued_tokens_ += size;
     mailbox_.push_back(Submit{std::move(state)});
   }
   wake_.notify_all();
   return {};
+}
+
+Status LocalEngine::check_queue(std::int64_t prompt_tokens) const {
+  const bool by_tokens = queued_tokens_ + prompt_tokens > queue_tokens_max_;
+  if (accepted_ < accepted_max_ && !by_tokens) return {};
+  Error full = {ErrorKind::kExhausted, "queue_full",
+                by_tokens ? fmt::format("prompts of {} tokens are waiting already", queued_tokens_)
+                          : fmt::format("{} requests are waiting or running already", accepted_)};
+  full.retry_after_s = rate_.seconds_for(accepted_, now_ns());
+  return tl::unexpected<Error>(std::move(full));
 }
 
 void LocalEngine::cancel(RequestId id) { post(Cancel{id, -1}); }
@@ -427,6 +432,7 @@ void LocalEngine::finish(Sequence& sequence, FinishReason reason, std::optional<
   if (owner.open_choices == 0) {
     const std::lock_guard lock(mutex_);
     --accepted_;
+    rate_.ended(now);
   }
 }
 

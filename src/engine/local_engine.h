@@ -16,14 +16,16 @@
 #include "engine/engine.h"
 #include "engine/kv_pool.h"
 #include "engine/scheduler.h"
+#include "engine/service_rate.h"
 #include "model/model.h"
 
 namespace hearth::engine {
 
 struct EngineOptions {
-  std::int64_t context = 0;                 // 0: the model's own, at most kDefaultContextMax
-  std::int64_t batch_tokens_max = 4096;     // rows of one step
-  std::int64_t running_max = 64;            // choices in the batch
+  std::int64_t context = 0;              // 0: the model's own, at most kDefaultContextMax
+  std::int64_t batch_tokens_max = 4096;  // rows of one step
+  std::int64_t running_max = 64;         // choices in the batch
+  Admission admission = Admission::kFair;
   std::int64_t queue_requests_max = 1024;   // waiting; more: "queue_full"
   std::int64_t queue_tokens_max = 1 << 20;  // of the prompts that wait; more: "queue_full"
   std::int64_t cache_bytes = 0;  // of keys and values; 0: a quarter of the memory at hand
@@ -67,6 +69,7 @@ class LocalEngine final : public Engine {
   LocalEngine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
               std::unique_ptr<KvPool> pool, std::int64_t context, const Clock& clock);
 
+  Status check_queue(std::int64_t prompt_tokens) const;  // under the lock
   void post(Message message);
   void loop();
   void work();  // until stopped; throws what the C++ library or a backend throws
@@ -106,6 +109,7 @@ class LocalEngine final : public Engine {
   std::vector<Message> mailbox_;
   std::int64_t accepted_ = 0;       // submitted requests that the scheduler has not seen the end of
   std::int64_t queued_tokens_ = 0;  // prompts that no step has begun
+  ServiceRate rate_;
   bool stopping_ = false;
   EngineStats stats_;
 

@@ -42,6 +42,7 @@ struct GenerateRequest {
   std::string version;
   std::string adapter;  // empty: none
   Priority priority = Priority::kInteractive;
+  double weight = 1;             // of its identity's share when many wait; > 0
   std::int64_t deadline_ns = 0;  // monotonic (Clock); 0: none
   std::vector<TokenId> prompt;   // at least one
   std::int32_t max_tokens = 16;  // per choice, >= 1

@@ -2,51 +2,92 @@
 
 #include <algorithm>
 #include <span>
+#include <tuple>
+#include <unordered_set>
 #include <utility>
 
 #include "base/result.h"
 
 namespace hearth::engine {
 
+void Scheduler::add(std::unique_ptr<Sequence> sequence) {
+  const GenerateRequest& request = sequence->owner->request;
+  sequence->rank = computed_ + kPatience * sequence->prompt_size;
+  if (request.priority == Priority::kBatch) sequence->rank += kBatchPatience;
+  sequence->tenant = &shares_.enter(request.identity);
+  waiting_.push_back(std::move(sequence));
+}
+
 void Scheduler::add_fork(std::unique_ptr<Sequence> fork, const Sequence& origin) {
+  fork->rank = origin.rank;
+  fork->tenant = &shares_.enter(fork->owner->request.identity);
   if (running() >= limits_.running_max) {
+    fork->preempted = true;  // its text has begun as well
     waiting_.push_front(std::move(fork));
     return;
   }
   // The last prompt token is computed again, for its logits: whole pages before it are shared.
   fork->computed = pool_.share(origin.pages, fork->prompt_size - 1, fork->pages);
+  fork->running = true;
   running_.push_back(std::move(fork));
 }
 
-// The newest running sequence gives its pages back and waits at the front; what it had computed
-// will be computed again, to the same bits.
-void Scheduler::preempt_last() {
-  std::unique_ptr<Sequence> last = std::move(running_.back());
-  running_.pop_back();
-  give_back(*last);
-  waiting_.push_front(std::move(last));
+// A batch request that has not waited long enough to be as good as any.
+bool Scheduler::is_background(const Sequence& sequence) const {
+  return limits_.admission == Admission::kFair &&
+         sequence.owner->request.priority == Priority::kBatch && computed_ < sequence.rank;
+}
+
+bool Scheduler::before(const Sequence& a, const Sequence& b) const {
+  if (limits_.admission == Admission::kShortest)
+    return std::pair(!a.preempted, a.prompt_size) < std::pair(!b.preempted, b.prompt_size);
+  const auto key = [this](const Sequence& s) {
+    const bool background = is_background(s);
+    return std::tuple(background, background || !s.preempted, s.tenant->had, s.rank);
+  };
+  return key(a) < key(b);
+}
+
+// Whoever gives up its pages first: the newest, of batch requests if there are any. This order
+// never turns round for two of them, so the first one always gets on.
+std::size_t Scheduler::last_in_line() const {
+  for (std::size_t i = running_.size(); i-- > 0;)
+    if (is_background(*running_[i])) return i;
+  return running_.size() - 1;
+}
+
+// It gives its pages back and waits; what it had computed will be found in the cache of prefixes or
+// computed again, to the same bits.
+void Scheduler::preempt(std::size_t index) {
+  std::unique_ptr<Sequence> out = std::move(running_[index]);
+  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
+  give_back(*out);
+  out->running = false;
+  out->preempted = true;
+  waiting_.push_front(std::move(out));
   ++preemptions_;
 }
 
-// Pages for the first `tokens` of a running sequence, taken from newer ones where none are free.
-// False: it was itself the newest and had to go.
+// Pages for the first `tokens` of a running sequence, taken from those behind it where none are
+// free. False: it was itself the last and had to go.
 bool Scheduler::grow(Sequence& sequence, std::int64_t tokens) {
   while (!pool_.grow(sequence.pages, tokens)) {
-    const bool itself = running_.back().get() == &sequence;
+    const std::size_t last = last_in_line();
+    const bool itself = running_[last].get() == &sequence;
     // Alone it always fits: submit() has bounded prompt and output by the pool's size.
     HEARTH_CHECK(!itself || running_.size() > 1);
-    preempt_last();
+    preempt(last);
     if (itself) return false;
   }
   return true;
 }
 
 // Whether most of what this one would have to compute comes with the prompts of this step: then it
-// is worth a step of waiting. Asked only while all of them end within the step's budget.
+// is worth a step of waiting. Asked only while all that come before it end within the step.
 bool Scheduler::is_being_computed(const Sequence& waiting) const {
   const auto& own = waiting.tokens;
   return std::any_of(running_.begin(), running_.end(), [&](const auto& other) {
-    if (other->missing() == 1 ||
+    if (other->missing() == 1 || before(waiting, *other) ||
         other->owner->request.tenant_salt != waiting.owner->request.tenant_salt)
       return false;
     const auto common =
@@ -68,61 +109,97 @@ void Scheduler::give_back(Sequence& sequence) {
   sequence.computed = 0;
 }
 
-void Scheduler::admit(std::int64_t budget) {
-  std::int64_t promised = 0;  // pages that running sequences have yet to take
-  for (const auto& s : running_) {
-    promised += pool_.pages_short(s->pages, static_cast<std::int64_t>(s->tokens.size()));
-    if (s->missing() > 1) budget -= s->missing();
+// Sends the newest batch sequence away for one that is not. False: there is none.
+bool Scheduler::make_room_for(const Sequence& waiting) {
+  if (is_background(waiting) || running_.empty()) return false;
+  const std::size_t last = last_in_line();
+  if (!is_background(*running_[last])) return false;
+  preempt(last);
+  return true;
+}
+
+void Scheduler::begin(Sequence& sequence) {
+  const GenerateRequest& request = sequence.owner->request;
+  KvPool::count_hit(sequence.pages);
+  if (!sequence.preempted)  // what is computed again is not the tenant's doing
+    FairShares::charge(*sequence.tenant, static_cast<double>(sequence.missing()), request.weight);
+  if (sequence.choice == 0 && sequence.started_ns == 0) {  // it does not come back
+    sequence.cached = sequence.computed;
+    prefix_queries_ += sequence.prompt_size;
+    prefix_hits_ += sequence.computed;
   }
-  for (std::size_t i = 0; i < waiting_.size() && budget > 0 && running() < limits_.running_max;) {
-    Sequence& next = *waiting_[i];
+  sequence.preempted = false;
+  sequence.running = true;
+}
+
+void Scheduler::admit(std::int64_t budget) {
+  std::unordered_set<const Sequence*> held;  // for what is just being computed
+  for (;;) {
+    auto best = waiting_.end();
+    for (auto at = waiting_.begin(); at != waiting_.end(); ++at)
+      if (!held.contains(at->get()) && (best == waiting_.end() || before(**at, **best))) best = at;
+    if (best == waiting_.end()) return;
+    Sequence& next = **best;
+    std::int64_t promised = 0;  // pages that running sequences have yet to take
+    std::int64_t rows = 0;      // that come before its own
+    for (const auto& s : running_) {
+      promised += pool_.pages_short(s->pages, static_cast<std::int64_t>(s->tokens.size()));
+      if (s->missing() > 1 && !before(next, *s)) rows += s->missing();
+    }
+    if (rows >= budget) return;
+    if (running() >= limits_.running_max) {
+      if (!make_room_for(next)) return;
+      continue;
+    }
     adopt(next);
     if (is_being_computed(next)) {
       give_back(next);
-      ++i;
+      held.insert(&next);
       continue;
     }
     // Room for the whole of it plus a page to grow: half-admitted prompts would starve each other.
     if (!running_.empty() && !pool_.has_room(next.missing() + pool_.page_tokens(), promised)) {
       give_back(next);
-      return;
+      if (!make_room_for(next)) return;
+      continue;
     }
-    promised += pool_.pages_short(next.pages, static_cast<std::int64_t>(next.tokens.size()));
-    budget -= next.missing();
-    KvPool::count_hit(next.pages);
-    if (next.choice == 0 && next.started_ns == 0) {  // it does not come back
-      next.cached = next.computed;
-      prefix_queries_ += next.prompt_size;
-      prefix_hits_ += next.computed;
-    }
-    running_.push_back(std::move(waiting_[i]));
-    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+    begin(next);
+    running_.push_back(std::move(*best));
+    waiting_.erase(best);
   }
 }
 
 std::vector<Slice> Scheduler::plan() {
-  std::vector<Slice> slices;
+  const auto decodes = [](const auto& s) { return s->missing() == 1; };
   std::int64_t budget = limits_.batch_tokens_max;
-  const auto give = [&](std::size_t index, std::int64_t rows) {
-    Sequence& sequence = *running_[index];
-    if (!grow(sequence, sequence.computed + rows)) return;
-    slices.push_back({&sequence, rows});
+  admit(budget - std::count_if(running_.begin(), running_.end(), decodes));
+
+  // Decoding first: a waiting prompt never stalls a running stream.
+  std::vector<Sequence*> order;
+  std::vector<Sequence*> prompts;
+  const auto earlier = [this](const Sequence* x, const Sequence* y) { return before(*x, *y); };
+  for (const auto& s : running_) {
+    if (decodes(s))
+      order.push_back(s.get());
+    else
+      prompts.insert(std::upper_bound(prompts.begin(), prompts.end(), s.get(), earlier), s.get());
+  }
+  order.insert(order.end(), prompts.begin(), prompts.end());
+  std::vector<Slice> slices;
+  for (Sequence* s : order) {
+    const std::int64_t rows = std::min(s->missing(), budget);
+    // One that has lost its pages to another meanwhile is passed over ...
+    if (rows == 0 || !s->running || !grow(*s, s->computed + rows)) continue;
+    slices.push_back({s, rows});
     budget -= rows;
-  };
-  // Decoding first: a waiting prompt never stalls a running stream. The list may lose its tail on
-  // the way, but only sequences that have no slice yet: older ones come first in both passes ...
-  for (std::size_t i = 0; i < running_.size() && budget > 0; ++i)
-    if (running_[i]->missing() == 1) give(i, 1);
-  const std::size_t admitted = running_.size();  // where those begin, also prompts of one token
-  admit(budget);
-  for (std::size_t i = 0; i < running_.size() && budget > 0; ++i)
-    if (running_[i]->missing() > 1 || i >= admitted)
-      give(i, std::min(running_[i]->missing(), budget));
-  // ... but for a prompt's pages taken from a newer decoder: that one's slice goes with it.
-  std::erase_if(slices, [&](const Slice& s) {
-    return std::none_of(running_.begin(), running_.end(),
-                        [&](const auto& r) { return r.get() == s.sequence; });
-  });
+  }
+  // ... and if it had its rows already, they go with them.
+  std::erase_if(slices, [](const Slice& s) { return !s.sequence->running; });
+  for (const Slice& s : slices) {
+    computed_ += s.rows;
+    if (s.sequence->generated() > 0 && s.sequence->missing() == 1)
+      FairShares::charge(*s.sequence->tenant, kOutputCost, s.sequence->owner->request.weight);
+  }
   return slices;
 }
 
@@ -137,7 +214,9 @@ std::unique_ptr<Sequence> Scheduler::remove(const Sequence* sequence) {
   };
   std::unique_ptr<Sequence> out = take(running_);
   if (!out) out = take(waiting_);
-  if (out) pool_.release(out->pages);
+  if (!out) return nullptr;
+  pool_.release(out->pages);
+  shares_.leave(*out->tenant);
   return out;
 }
 
@@ -157,9 +236,12 @@ std::int64_t Scheduler::waiting_tokens() const {
 
 void Scheduler::check_integrity() const {
   std::vector<const PageTable*> tables;
-  for (const auto& s : running_) tables.push_back(&s->pages);
+  for (const auto& s : running_) {
+    HEARTH_CHECK(s->running);
+    tables.push_back(&s->pages);
+  }
   for (const auto& s : waiting_) {
-    HEARTH_CHECK(s->computed == 0);
+    HEARTH_CHECK(s->computed == 0 && !s->running);
     tables.push_back(&s->pages);
   }
   for (const Sequence* s : all()) {

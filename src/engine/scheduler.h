@@ -2,10 +2,21 @@
 //
 // Every sequence is a list of tokens of which the first `computed` are in the cache. Decoding is
 // the case where one token is missing, prefill the case where many are; preemption sets `computed`
-// back to 0. So there is one path for all: each step gives sequences rows in order of arrival,
-// decoding ones first, until the budget or the pages run out. A sequence that begins takes over
-// the pages that the cache of prefixes has for it, and one whose beginning is just being computed
-// for another waits for that one step.
+// back to 0. So there is one path for all: each step gives rows to what decodes, then to prompts in
+// the order below, until the budget or the pages run out. A sequence that begins takes over the
+// pages that the cache of prefixes has for it, and one whose beginning is just being computed for
+// another waits for that one step.
+//
+// Who comes first, of those that wait and of prompts that are being computed:
+//   1. what was preempted, since somebody is reading it; then `interactive`; then `batch`;
+//   2. the tenant that has had least (engine/fair_shares.h);
+//   3. the one with the least rank: the tokens that were computed in all when it came, plus
+//      kPatience times its own prompt. So a short prompt passes a longer one that is still young,
+//      nobody is passed by what comes after kPatience times his prompt has been computed, and
+//      nothing needs a clock. A `batch` request waits for kBatchPatience tokens more, and is then
+//      as good as any.
+// While something interactive waits for a place or for pages, the newest batch sequence gives its
+// own back.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +25,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/fair_shares.h"
 #include "engine/kv_pool.h"
 #include "engine/messages.h"
 #include "engine/sampler.h"
@@ -39,16 +51,29 @@ struct Sequence {
   TokenHistory history;
   std::int64_t started_ns = 0;  // first scheduled; 0: not yet
   std::int64_t first_token_ns = 0;
-  bool forked = false;  // choice 0 only: the other choices exist already
+  bool forked = false;                   // choice 0 only: the other choices exist already
+  FairShares::Tenant* tenant = nullptr;  // while the scheduler has it
+  std::int64_t rank = 0;
+  bool running = false;
+  bool preempted = false;
 
   std::int64_t missing() const { return static_cast<std::int64_t>(tokens.size()) - computed; }
   std::int64_t generated() const { return static_cast<std::int64_t>(tokens.size()) - prompt_size; }
 };
 
+// Which of those that wait comes next: as above, or the textbook's shortest prompt first, which
+// knows neither tenants nor priorities and may let a long one starve.
+enum class Admission : std::uint8_t { kFair, kShortest };
+
 struct SchedulerLimits {
   std::int64_t batch_tokens_max = 4096;  // rows of one step
   std::int64_t running_max = 64;         // sequences that hold pages
+  Admission admission = Admission::kFair;
 };
+
+inline constexpr std::int64_t kPatience = 2;
+inline constexpr std::int64_t kBatchPatience = 1 << 17;
+inline constexpr double kOutputCost = 2;  // of a decoded token, in tokens of a prompt
 
 // What one sequence does in a step.
 struct Slice {
@@ -61,7 +86,7 @@ class Scheduler {
  public:
   Scheduler(KvPool& pool, SchedulerLimits limits) : pool_(pool), limits_(limits) {}
 
-  void add(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
+  void add(std::unique_ptr<Sequence> sequence);
   // Another choice beside a sequence whose prompt is computed: shares its whole pages and runs at
   // once if there is a place, else waits at the front.
   void add_fork(std::unique_ptr<Sequence> fork, const Sequence& origin);
@@ -86,16 +111,23 @@ class Scheduler {
 
  private:
   bool grow(Sequence& sequence, std::int64_t tokens);
-  void preempt_last();
+  bool is_background(const Sequence& sequence) const;
+  bool before(const Sequence& a, const Sequence& b) const;
+  std::size_t last_in_line() const;
+  void preempt(std::size_t index);
+  bool make_room_for(const Sequence& waiting);
   void admit(std::int64_t budget);
+  void begin(Sequence& sequence);
   void adopt(Sequence& sequence);
   void give_back(Sequence& sequence);
   bool is_being_computed(const Sequence& waiting) const;
 
   KvPool& pool_;
   const SchedulerLimits limits_;
-  std::deque<std::unique_ptr<Sequence>> waiting_;   // oldest first
-  std::vector<std::unique_ptr<Sequence>> running_;  // oldest first
+  std::deque<std::unique_ptr<Sequence>> waiting_;   // in order of arrival
+  std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
+  FairShares shares_;
+  std::int64_t computed_ = 0;  // rows of all steps: the clock of ranks
   std::int64_t preemptions_ = 0;
   std::int64_t prefix_queries_ = 0;
   std::int64_t prefix_hits_ = 0;

@@ -9,85 +9,21 @@
 #include <string>
 #include <utility>
 
-#include "engine/fake_cache.h"
+#include "engine/scheduler_fixture.h"
 
 namespace hearth::engine {
 namespace {
 
-constexpr std::int64_t kPageTokens = 4;
-constexpr std::int64_t kKept = 1 << 20;  // bytes: all that nobody uses
-
-std::unique_ptr<KvPool> make_pool(std::int64_t pages, std::int64_t window = 0) {
-  std::vector<backend::KvGroupSpec> groups = {{1, 1, 8, 0}};
-  std::vector<std::int64_t> counts = {pages};
-  if (window > 0) {
-    groups.push_back({1, 1, 8, window});
-    counts.push_back(pages);
-  }
-  return std::make_unique<KvPool>(std::make_unique<FakeCache>(kPageTokens, counts), groups, kKept);
-}
-
-// Its prompt repeats one token; by default one that nobody else's has.
-std::unique_ptr<Sequence> make_sequence(const KvPool& pool, std::int64_t prompt,
-                                        TokenId token = -1) {
-  static TokenId unlike = 1000;
-  auto s = std::make_unique<Sequence>();
-  s->owner = std::make_shared<RequestState>();
-  s->tokens.assign(static_cast<std::size_t>(prompt), token >= 0 ? token : ++unlike);
-  s->prompt_size = prompt;
-  s->pages = pool.make_table();
-  return s;
-}
-
-// What the engine does with a plan: the rows are computed, complete sequences get a token.
-void carry_out(KvPool& pool, const std::vector<Slice>& slices) {
-  for (const Slice& slice : slices) {
-    const bool token = slice.finishes();
-    slice.sequence->started_ns = 1;
-    slice.sequence->computed += slice.rows;
-    pool.trim(slice.sequence->pages, slice.sequence->computed);
-    if (token) pool.publish("", slice.sequence->tokens, slice.sequence->pages);
-    if (token) slice.sequence->tokens.push_back(2);
-  }
-}
-
-std::vector<std::pair<const Sequence*, std::int64_t>> rows_of(const std::vector<Slice>& slices) {
-  std::vector<std::pair<const Sequence*, std::int64_t>> out;
-  for (const Slice& s : slices) out.emplace_back(s.sequence, s.rows);
-  return out;
-}
-using Rows = std::vector<std::pair<const Sequence*, std::int64_t>>;
-
-struct Fixture {
-  Fixture(std::int64_t pages, SchedulerLimits limits)
-      : pool(make_pool(pages)), scheduler(*pool, limits) {}
-  Sequence* add(std::int64_t prompt, TokenId token = -1) {
-    auto s = make_sequence(*pool, prompt, token);
-    Sequence* out = s.get();
-    scheduler.add(std::move(s));
-    return out;
-  }
-  Rows step() {
-    const auto slices = scheduler.plan();
-    const Rows out = rows_of(slices);
-    carry_out(*pool, slices);
-    scheduler.check_integrity();
-    return out;
-  }
-  std::unique_ptr<KvPool> pool;
-  Scheduler scheduler;
-};
-
 TEST(Scheduler, DecodesFirstAndCutsPromptsToTheBudget) {
-  Fixture f(100, {8, 64});
+  SchedulerFixture f(100, {8, 64});
   EXPECT_TRUE(f.step().empty());
   Sequence* a = f.add(3);
   EXPECT_EQ(f.step(), (Rows{{a, 3}}));
   Sequence* b = f.add(16);
   EXPECT_EQ(f.step(), (Rows{{a, 1}, {b, 7}}));
   Sequence* c = f.add(2);
-  EXPECT_EQ(f.step(), (Rows{{a, 1}, {b, 7}}));
-  EXPECT_EQ(f.step(), (Rows{{a, 1}, {b, 2}, {c, 2}}));
+  EXPECT_EQ(f.step(), (Rows{{a, 1}, {c, 2}, {b, 5}}));
+  EXPECT_EQ(f.step(), (Rows{{a, 1}, {c, 1}, {b, 4}}));
   EXPECT_EQ(f.step(), (Rows{{a, 1}, {b, 1}, {c, 1}}));
   EXPECT_EQ(f.scheduler.running(), 3);
   f.scheduler.remove(a);
@@ -100,14 +36,14 @@ TEST(Scheduler, DecodesFirstAndCutsPromptsToTheBudget) {
 }
 
 TEST(Scheduler, PromptsOfOneTokenStartAtOnce) {
-  Fixture f(10, {8, 64});
+  SchedulerFixture f(10, {8, 64});
   Sequence* a = f.add(1);
   Sequence* b = f.add(1);
   EXPECT_EQ(f.step(), (Rows{{a, 1}, {b, 1}}));
 }
 
 TEST(Scheduler, NoMoreThanRunningMaxInOrderOfArrival) {
-  Fixture f(100, {64, 2});
+  SchedulerFixture f(100, {64, 2});
   Sequence* a = f.add(2);
   Sequence* b = f.add(2);
   Sequence* c = f.add(2);
@@ -119,11 +55,11 @@ TEST(Scheduler, NoMoreThanRunningMaxInOrderOfArrival) {
 }
 
 TEST(Scheduler, AdmitsOnlyWhatHasRoomBesideTheRunning) {
-  Fixture f(10, {1000, 64});  // 40 tokens
+  SchedulerFixture f(12, {1000, 64});  // 48 tokens
   Sequence* a = f.add(24);
   Sequence* b = f.add(24);
-  f.add(1);  // would fit, but nobody overtakes
   EXPECT_EQ(f.step(), (Rows{{a, 24}}));
+  f.add(13);  // would fit, but does not pass
   EXPECT_EQ(f.step(), (Rows{{a, 1}}));
   EXPECT_EQ(f.scheduler.preemptions(), 0);
   f.scheduler.remove(a);
@@ -132,7 +68,7 @@ TEST(Scheduler, AdmitsOnlyWhatHasRoomBesideTheRunning) {
 
 // The rest of a long prompt is reserved: a newer one does not get its pages, to lose them again.
 TEST(Scheduler, AHalfComputedPromptKeepsItsRoom) {
-  Fixture f(10, {16, 64});
+  SchedulerFixture f(10, {16, 64});
   Sequence* a = f.add(30);
   EXPECT_EQ(f.step(), (Rows{{a, 16}}));
   f.add(9);
@@ -142,27 +78,27 @@ TEST(Scheduler, AHalfComputedPromptKeepsItsRoom) {
 }
 
 TEST(Scheduler, TheNewestGivesItsPagesAndComesBack) {
-  Fixture f(4, {64, 64});  // 16 tokens
+  SchedulerFixture f(4, {64, 64});  // 16 tokens
   Sequence* a = f.add(4);
-  Sequence* b = f.add(3);
-  EXPECT_EQ(f.step(), (Rows{{a, 4}, {b, 3}}));
+  Sequence* b = f.add(4);
+  EXPECT_EQ(f.step(), (Rows{{a, 4}, {b, 4}}));
   for (int i = 0; i < 4; ++i) EXPECT_EQ(f.step(), (Rows{{a, 1}, {b, 1}}));
-  EXPECT_EQ(f.pool->pages_used(), 4);  // a holds 8 tokens, b 7
+  EXPECT_EQ(f.pool->pages_used(), 4);  // 8 tokens each
   EXPECT_EQ(f.step(), (Rows{{a, 1}}));
   EXPECT_EQ(f.scheduler.preemptions(), 1);
   EXPECT_EQ(f.scheduler.waiting(), 1);
   EXPECT_EQ(b->computed, 0);
-  EXPECT_EQ(b->missing(), 8);
+  EXPECT_EQ(b->missing(), 9);
   EXPECT_EQ(f.step(), (Rows{{a, 1}}));
   f.scheduler.remove(a);
-  EXPECT_EQ(f.step(), (Rows{{b, 4}}));  // prompt and output in one; the first page is still known
+  EXPECT_EQ(f.step(), (Rows{{b, 5}}));  // prompt and output in one; the first page is still known
   EXPECT_EQ(b->cached, 0);
   EXPECT_EQ(f.step(), (Rows{{b, 1}}));
 }
 
 // A prompt may need the pages of a newer sequence that decodes already and has its row.
 TEST(Scheduler, NoRowsForASequenceThatLostItsPagesInTheSamePlan) {
-  Fixture f(6, {4, 64});
+  SchedulerFixture f(6, {4, 64});
   auto long_one = make_sequence(*f.pool, 20);
   Sequence* a = long_one.get();
   f.scheduler.add(std::move(long_one));
@@ -182,12 +118,12 @@ TEST(Scheduler, NoRowsForASequenceThatLostItsPagesInTheSamePlan) {
 }
 
 TEST(Scheduler, ForksShareWholePagesOrWaitInFront) {
-  Fixture f(20, {64, 2});
+  SchedulerFixture f(20, {64, 2});
   Sequence* a = f.add(11);
-  f.add(3);
+  const Sequence* gone = f.add(3);
   f.scheduler.plan();
   f.scheduler.check_integrity();
-  const auto other = f.scheduler.remove(f.scheduler.all()[1]);
+  const auto other = f.scheduler.remove(gone);
   f.scheduler.add(make_sequence(*f.pool, 3));  // now it waits
   a->computed = 11;
   a->tokens.push_back(2);
@@ -207,7 +143,7 @@ TEST(Scheduler, ForksShareWholePagesOrWaitInFront) {
 }
 
 TEST(Scheduler, WhatIsKnownOfAPromptIsNotComputedAgain) {
-  Fixture f(20, {64, 4});
+  SchedulerFixture f(20, {64, 4});
   Sequence* a = f.add(11, 7);
   f.step();
   f.step();
@@ -215,7 +151,7 @@ TEST(Scheduler, WhatIsKnownOfAPromptIsNotComputedAgain) {
   Sequence* c =
       f.add(8, 7);  // its last token is computed in any case, so the page before it counts
   Sequence* d = f.add(8);
-  EXPECT_EQ(f.step(), (Rows{{a, 1}, {b, 2}, {c, 4}, {d, 8}}));
+  EXPECT_EQ(f.step(), (Rows{{a, 1}, {c, 4}, {d, 8}, {b, 2}}));
   EXPECT_EQ(b->cached, 8);
   EXPECT_EQ(c->cached, 4);
   EXPECT_EQ(d->cached, 0);
@@ -230,20 +166,20 @@ TEST(Scheduler, WhatIsKnownOfAPromptIsNotComputedAgain) {
 
 // Several come at once with the same beginning: one computes it, the others wait for a step.
 TEST(Scheduler, WhatIsJustBeingComputedIsWaitedFor) {
-  Fixture f(100, {64, 8});
+  SchedulerFixture f(100, {64, 8});
   Sequence* a = f.add(20, 7);
   Sequence* b = f.add(21, 7);
   Sequence* other = f.add(6);
   Sequence* c = f.add(20, 7);
   Sequence* shorter = f.add(3, 7);  // has no whole page in common with it
-  EXPECT_EQ(f.step(), (Rows{{a, 20}, {other, 6}, {shorter, 3}}));
-  EXPECT_EQ(f.step(), (Rows{{a, 1}, {other, 1}, {shorter, 1}, {b, 1}, {c, 4}}));
+  EXPECT_EQ(f.step(), (Rows{{shorter, 3}, {other, 6}, {a, 20}}));
+  EXPECT_EQ(f.step(), (Rows{{shorter, 1}, {other, 1}, {a, 1}, {b, 1}, {c, 4}}));
   EXPECT_EQ(b->cached, 20);
 }
 
 // If the one that computes it ends before its first token, the next takes its place.
 TEST(Scheduler, WhoeverWaitsForAnotherDoesNotWaitForever) {
-  Fixture f(100, {64, 8});
+  SchedulerFixture f(100, {64, 8});
   Sequence* a = f.add(20, 7);
   Sequence* b = f.add(20, 7);
   ASSERT_EQ(rows_of(f.scheduler.plan()), (Rows{{a, 20}}));
@@ -252,7 +188,7 @@ TEST(Scheduler, WhoeverWaitsForAnotherDoesNotWaitForever) {
 }
 
 TEST(Scheduler, AnotherSaltIsNeitherWaitedForNorFound) {
-  Fixture f(100, {64, 8});
+  SchedulerFixture f(100, {64, 8});
   Sequence* a = f.add(20, 7);
   Sequence* b = f.add(20, 7);
   b->owner->request.tenant_salt = "other";
@@ -270,7 +206,8 @@ TEST_P(Trace, EverythingEndsOnceAndNothingLeaks) {
     return std::uniform_int_distribution<int>(low, high)(random);
   };
   const std::int64_t pages = in(6, 40);
-  const SchedulerLimits limits{in(0, 3) == 0 ? in(1, 3) : in(4, 64), in(1, 12)};
+  const SchedulerLimits limits{in(0, 3) == 0 ? in(1, 3) : in(4, 64), in(1, 12),
+                               in(0, 3) == 0 ? Admission::kShortest : Admission::kFair};
   const auto pool = make_pool(pages, in(0, 1) ? in(1, 20) : 0);
   Scheduler scheduler(*pool, limits);
   const std::int64_t context = (pages - 1) * kPageTokens;  // as the engine bounds it
@@ -283,6 +220,9 @@ TEST_P(Trace, EverythingEndsOnceAndNothingLeaks) {
   int begun = 0;
   const auto begin = [&](std::int64_t prompt, TokenId token) {
     auto s = make_sequence(*pool, prompt, token);
+    s->owner->request.identity = std::string(1, static_cast<char>('a' + in(0, 2)));
+    s->owner->request.weight = in(1, 3);
+    s->owner->request.priority = in(0, 2) == 0 ? Priority::kBatch : Priority::kInteractive;
     const std::int64_t end = std::min(context, prompt + in(1, 20));
     target[s.get()] = end;
     bound += end;

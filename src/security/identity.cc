@@ -46,6 +46,8 @@ std::string_view name_of(Permission permission) {
   return "none";
 }
 
+Identity Identity::local() { return {"local", {Permission::kUseModels, Permission::kReadMetrics}}; }
+
 bool Identity::may(Permission permission) const {
   return permission == Permission::kNone ||
          std::find(permissions.begin(), permissions.end(), permission) != permissions.end();
@@ -68,7 +70,7 @@ Result<Identities> Identities::create(const std::vector<KeyEntry>& keys) {
   Identities out;
   for (const KeyEntry& entry : keys) {
     HEARTH_TRY_VOID(check(entry));
-    Key key{to_lower(entry.sha256), {entry.name, {}}};
+    Key key{to_lower(entry.sha256), {entry.name, {}, entry.weight, entry.batch_only}};
     for (const std::string& name : entry.permissions)
       key.identity.permissions.push_back(*permission_named(name));
     for (const Key& other : out.keys_)
@@ -81,8 +83,7 @@ Result<Identities> Identities::create(const std::vector<KeyEntry>& keys) {
 }
 
 std::optional<Identity> Identities::identify(const std::string* authorization) const {
-  if (authorization == nullptr || keys_.empty())
-    return Identity{"local", {Permission::kUseModels, Permission::kReadMetrics}};
+  if (authorization == nullptr || keys_.empty()) return Identity::local();
   // Digests are compared, so how long a comparison takes tells nothing about a key.
   const std::string digest = crypto::sha256_hex(bearer_key(*authorization));
   for (const Key& key : keys_)

@@ -29,6 +29,8 @@ struct KeyEntry {
   std::string name;    // of the identity, for logs
   std::string sha256;  // 64 hex digits, of the key's bytes
   std::vector<std::string> permissions;
+  double weight = 1;        // of its share when many wait
+  bool batch_only = false;  // its requests wait for all interactive ones
 };
 
 // Refused ("invalid_key"): an empty name, a digest or a permission that is none.
@@ -37,7 +39,10 @@ Status check(const KeyEntry& key);
 struct Identity {
   std::string name;
   std::vector<Permission> permissions;
+  double weight = 1;
+  bool batch_only = false;
 
+  static Identity local();  // whoever has no key
   bool may(Permission permission) const;
 };
 
