@@ -64,8 +64,8 @@ void matmul(benchmark::State& state, Isa isa, DType type) {
 
 void register_matmul() {
   for (Isa isa : supported_isas()) {
-    for (DType type :
-         {DType::kQ4_0, DType::kQ4_1, DType::kQ5_1, DType::kQ6_K, DType::kQ8_0, DType::kF16}) {
+    for (DType type : {DType::kQ4_0, DType::kQ4_1, DType::kQ4_K, DType::kQ5_1, DType::kQ6_K,
+                       DType::kQ8_0, DType::kF16}) {
       const std::string name = std::string(isa_name(isa)) + "/" + info(type).name;
       auto* b = benchmark::RegisterBenchmark(
           name.c_str(), [isa, type](benchmark::State& s) { matmul(s, isa, type); });

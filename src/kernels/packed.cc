@@ -15,6 +15,9 @@ struct Group {
   std::uint8_t codes[kGroup];
   HalfBits scale = 0;
   HalfBits second = 0;  // kQ4, kQ5: the offset; kQ6: the scale of columns 16..31
+  // kQ4K: what `scale` and `second` are to be multiplied with.
+  std::uint8_t scale_byte = 0;
+  std::uint8_t second_byte = 0;
 };
 
 template <class Block>
@@ -55,8 +58,15 @@ void read_k4(const void* row, std::int64_t g, Group& out, bool fifth_bit) {
     const int high = fifth_bit ? (block[offsetof(BlockQ5_K, qh) + j] >> sub & 1) << 4 : 0;
     out.codes[j] = static_cast<std::uint8_t>(code | high);
   }
-  out.scale = times(d[0], scale[sub]);
-  out.second = times(d[1], -static_cast<float>(min[sub]));
+  if (fifth_bit) {
+    out.scale = times(d[0], scale[sub]);
+    out.second = times(d[1], -static_cast<float>(min[sub]));
+  } else {
+    out.scale = d[0];
+    out.second = times(d[1], -1.f);
+    out.scale_byte = scale[sub];
+    out.second_byte = min[sub];
+  }
 }
 
 void read_q6(const void* row, std::int64_t g, Group& out) {
@@ -164,24 +174,27 @@ void interleave(Form form, const Group (&rows)[kPanelRows], std::byte* out) {
 void pack_quantized(DType type, const void* const row_data[kPanelRows], std::int64_t columns,
                     std::byte* out) {
   const Form form = form_of(type);
-  const FormLayout layout = layout_of(form);
   const std::int64_t groups = columns / kGroup;
-  std::byte* const scales = out + scales_offset(form, groups);
   Group rows[kPanelRows];
   // A padding row: codes that mean zero under a scale of zero.
   for (auto& row : rows) std::memset(row.codes, 0, sizeof row.codes);
   for (std::int64_t g = 0; g < groups; ++g) {
     HalfBits first[kPanelRows];
     HalfBits second[kPanelRows];
+    std::uint8_t bytes[2 * kPanelRows];
     for (int r = 0; r < kPanelRows; ++r) {
       if (row_data[r]) read_group(type, row_data[r], g, rows[r]);
       first[r] = rows[r].scale;
       second[r] = rows[r].second;
+      bytes[r] = rows[r].scale_byte;
+      bytes[r + kPanelRows] = rows[r].second_byte;
     }
-    interleave(form, rows, out + g * layout.code_stride);
-    std::memcpy(scales + g * layout.scale_stride, first, sizeof first);
-    if (!layout.scales_apart)
-      std::memcpy(scales + g * layout.scale_stride + kOffsetsAfterScales, second, sizeof second);
+    interleave(form, rows, out + codes_at(form, g));
+    std::byte* const scales = out + scales_at(form, g);
+    std::memcpy(scales, first, sizeof first);
+    if (form == Form::kQ4S || form == Form::kQ8) continue;
+    std::memcpy(scales + kOffsetsAfterScales, second, sizeof second);
+    if (form == Form::kQ4K) std::memcpy(out + scale_bytes_at(g), bytes, sizeof bytes);
   }
 }
 
@@ -199,15 +212,13 @@ void pack_pairs(DType type, const void* const row_data[kPanelRows], std::int64_t
 }
 
 // One value of a quantised matrix, as packed.h defines it.
-float quantized_value(Form form, const std::byte* panel, std::int64_t columns, std::int64_t row,
-                      std::int64_t column) {
+float quantized_value(Form form, const std::byte* panel, std::int64_t row, std::int64_t column) {
   const std::int64_t g = column / kGroup;
   const auto in_group = static_cast<int>(column % kGroup);
   const int quad = in_group / 4;
   const std::int64_t lane = row * 4 + in_group % 4;
-  const std::byte* group = panel + g * layout_of(form).code_stride;
-  const std::byte* scales =
-      panel + scales_offset(form, columns / kGroup) + g * layout_of(form).scale_stride;
+  const std::byte* group = panel + codes_at(form, g);
+  const std::byte* scales = panel + scales_at(form, g);
   const auto half_at = [&](std::int64_t offset) {
     HalfBits bits;
     std::memcpy(&bits, scales + offset + row * 2, sizeof bits);
@@ -226,6 +237,14 @@ float quantized_value(Form form, const std::byte* panel, std::int64_t columns, s
     return half_at(in_group < 16 ? 0 : 32) * static_cast<float>(code - 32);
   }
   if (form == Form::kQ4S) return half_at(0) * static_cast<float>(code - 8);
+  if (form == Form::kQ4K) {
+    const std::byte* bytes = panel + scale_bytes_at(g) + row;
+    const auto byte_at = [bytes](std::int64_t offset) {
+      return static_cast<float>(std::to_integer<int>(bytes[offset]));
+    };
+    return half_at(0) * byte_at(0) * static_cast<float>(code) +
+           half_at(kOffsetsAfterScales) * byte_at(kOffsetBytesAfterScaleBytes);
+  }
   return half_at(0) * static_cast<float>(code) + half_at(kOffsetsAfterScales);
 }
 
@@ -244,12 +263,12 @@ std::int64_t panel_bytes(Form form, std::int64_t columns) {
     case Form::kQ4:
     case Form::kQ5:
     case Form::kQ6:
-      return groups * layout_of(form).code_stride;
-    // The next panel's codes start on a cache line again.
+      return codes_at(form, groups);
+    case Form::kQ4K:
+      return groups / kSuperGroups * kSuperBytes;
     case Form::kQ4S:
-      return (groups * 288 + 63) / 64 * 64;
     case Form::kQ8:
-      return (groups * 544 + 63) / 64 * 64;
+      return codes_at(form, (groups + 1) / 2 * 2);
   }
   HEARTH_CHECK(false);
 }
@@ -266,8 +285,9 @@ Form form_of(DType type, bool pairs) {
     case DType::kQ4_0:
       return Form::kQ4S;
     case DType::kQ4_1:
-    case DType::kQ4_K:
       return Form::kQ4;
+    case DType::kQ4_K:
+      return Form::kQ4K;
     case DType::kQ5_0:
     case DType::kQ5_1:
     case DType::kQ5_K:
@@ -325,8 +345,7 @@ float packed_value(const PackedMatrix& matrix, std::int64_t row, std::int64_t co
       matrix.data + row / kPanelRows * panel_bytes(matrix.form, matrix.columns);
   const std::int64_t r = row % kPanelRows;
   const std::int64_t index = column * kPanelRows + r;
-  if (is_quantized(matrix.form))
-    return quantized_value(matrix.form, panel, matrix.columns, r, column);
+  if (is_quantized(matrix.form)) return quantized_value(matrix.form, panel, r, column);
   if (matrix.form == Form::kF32) {
     float value;
     std::memcpy(&value, panel + index * 4, 4);

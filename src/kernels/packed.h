@@ -10,15 +10,17 @@
 //   form   codes             high bits        scales                 offsets     total bits/weight
 //   kQ4S   256 (nibbles)     -                32 (16 x f16)          -           288     4.5
 //   kQ4    256               -                32                     32 (f16)    320     5
+//   kQ4K   256               -                16 (+ 4)               16 (+ 4)    296     4.625
 //   kQ5    256               64 (1 bit)       32                     32          384     6
 //   kQ6    256               128 (2 bits)     64 (2 x 16 x f16)      -           448     7
 //   kQ8    512               -                32                     -           544     8.5
-// A weight is  scale * code + offset  (kQ4, kQ5),  scale * (code - 8) (kQ4S), scale * (code - 32)
-// (kQ6; a scale per 16 columns), scale * (code - 128) (kQ8). Stored kinds and their forms:
-//   Q4_0 -> kQ4S    Q4_1 Q4_K -> kQ4    Q5_0 Q5_1 Q5_K -> kQ5    Q6_K -> kQ6    Q8_0 -> kQ8
-// Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 keep their values exactly; the K kinds' scale products are
-// rounded to f16 (relative error 2^-11, far under the step of the code itself). Sizes against the
-// file: Q4_K 1.11, Q4_0 and Q4_1 1.00, Q5_0 and Q5_K 1.09, Q5_1 1.00, Q6_K 1.07, Q8_0 1.00. kF32,
+// kQ4K keeps 6-bit scales and offsets as bytes, and for 8 groups two f16 a row that multiply them.
+// A weight is  scale * code + offset  (kQ4, kQ4K, kQ5),  scale * (code - 8) (kQ4S), scale * (code -
+// 32) (kQ6; a scale per 16 columns), scale * (code - 128) (kQ8). Stored kinds and their forms:
+//   Q4_0 -> kQ4S   Q4_1 -> kQ4   Q4_K -> kQ4K   Q5_0 Q5_1 Q5_K -> kQ5   Q6_K -> kQ6   Q8_0 -> kQ8
+// All keep their values exactly but Q5_K and Q6_K, whose scale products are rounded to f16
+// (relative error 2^-11, far under the step of the code itself). Sizes against the file:
+// Q4_K 1.03, Q4_0 and Q4_1 1.00, Q5_0 and Q5_K 1.09, Q5_1 1.00, Q6_K 1.07, Q8_0 1.00. kF32,
 // kF16, kBF16: [columns][16 rows], no padding of columns. kPairs: bfloat16, [columns / 2][16
 // rows][2], an odd last column beside zeros; what F16 and BF16 become where the processor
 // multiplies bfloat16 (F16 loses 3 of its 11 bits, which is less than activations of 8 bits lose).
@@ -36,54 +38,71 @@ inline constexpr std::int64_t kPanelRows = 16;
 inline constexpr std::int64_t kGroup = 32;  // columns that share a scale; activations likewise
 inline constexpr std::int64_t kQuadsPerGroup = 8;
 
-enum class Form : std::uint8_t { kF32, kF16, kBF16, kPairs, kQ4S, kQ4, kQ5, kQ6, kQ8 };
+enum class Form : std::uint8_t { kF32, kF16, kBF16, kPairs, kQ4S, kQ4, kQ4K, kQ5, kQ6, kQ8 };
 
 inline bool is_quantized(Form form) { return form >= Form::kQ4S; }
 
-// Byte offsets within a panel: group g's codes (with high bits) start at g * code_stride, its
-// scales at scales_offset(groups) + g * scale_stride. kQ4..kQ6 keep scales beside the codes; kQ4S
-// and kQ8, whose groups are no multiples of a cache line, keep them behind all codes.
-struct FormLayout {
-  std::int64_t code_stride;
-  std::int64_t scale_stride;
-  bool scales_apart;
-};
-constexpr FormLayout layout_of(Form form) {
-  switch (form) {
-    case Form::kQ4S:
-      return {256, 32, true};
-    case Form::kQ4:
-      return {320, 320, false};
-    case Form::kQ5:
-      return {384, 384, false};
-    case Form::kQ6:
-      return {448, 448, false};
-    case Form::kQ8:
-      return {512, 32, true};
-    default:
-      return {0, 0, false};
-  }
-}
+// Byte offsets within a panel. A group's codes, with their high bits, are `code_bytes` from
+// codes_at() on; its scales, f16 unless kQ4K, lie at scales_at(), its offsets kOffsetsAfterScales
+// behind them. kQ4, kQ5 and kQ6 keep scales right behind the codes; kQ4S and kQ8, whose groups are
+// no multiples of a cache line, behind those of two groups; of kQ4K see below. So a core reads a
+// panel nearly in the order in which it lies: a second stream for scales costs 5 % (Zen 5).
 inline constexpr std::int64_t kQ5HighOffset = 256;
 inline constexpr std::int64_t kQ6HighOffset = 256;
-constexpr std::int64_t scales_offset(Form form, std::int64_t groups) {
+inline constexpr std::int64_t kOffsetsAfterScales = 32;
+// kQ4K: for 8 groups (a block of Q4_K) 16 f16 for scales and 16 f16, negative, for offsets; then
+// two groups at a time, whose codes are followed by 16 bytes of scales and 16 of offsets for each.
+inline constexpr std::int64_t kSuperGroups = 8;
+// Two groups and 32 bytes of scales for each: kQ4S, kQ4K, kQ8.
+constexpr std::int64_t pair_bytes(std::int64_t codes) { return 2 * (codes + 32); }
+inline constexpr std::int64_t kSuperBytes = 64 + kSuperGroups / 2 * pair_bytes(256);
+
+constexpr std::int64_t code_bytes(Form form) {
   switch (form) {
     case Form::kQ4S:
-      return 256 * groups;
     case Form::kQ4:
+    case Form::kQ4K:
       return 256;
     case Form::kQ5:
       return 320;
     case Form::kQ6:
       return 384;
     case Form::kQ8:
-      return 512 * groups;
+      return 512;
     default:
       return 0;
   }
 }
-// kQ4 and kQ5: the offsets follow the scales.
-inline constexpr std::int64_t kOffsetsAfterScales = 32;
+constexpr std::int64_t codes_at(Form form, std::int64_t g) {
+  switch (form) {
+    case Form::kQ4:
+    case Form::kQ5:
+    case Form::kQ6:
+      return g * (code_bytes(form) + 64);
+    case Form::kQ4K:
+      return g / kSuperGroups * kSuperBytes + 64 + g % kSuperGroups / 2 * pair_bytes(256) +
+             g % 2 * 256;
+    default:
+      return g / 2 * pair_bytes(code_bytes(form)) + g % 2 * code_bytes(form);
+  }
+}
+// kQ4K: what the group shares with seven others.
+constexpr std::int64_t scales_at(Form form, std::int64_t g) {
+  switch (form) {
+    case Form::kQ4S:
+    case Form::kQ8:
+      return codes_at(form, g / 2 * 2) + 2 * code_bytes(form) + g % 2 * 32;
+    case Form::kQ4K:
+      return g / kSuperGroups * kSuperBytes;
+    default:
+      return codes_at(form, g) + code_bytes(form);
+  }
+}
+// kQ4K: the group's own bytes.
+constexpr std::int64_t scale_bytes_at(std::int64_t g) {
+  return codes_at(Form::kQ4K, g / 2 * 2) + 512 + g % 2 * 32;
+}
+inline constexpr std::int64_t kOffsetBytesAfterScaleBytes = 16;
 
 std::int64_t panel_bytes(Form form, std::int64_t columns);
 

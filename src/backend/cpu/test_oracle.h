@@ -68,8 +68,10 @@ struct OracleMatrix {
 // The K kinds' products of scales, and of minimums, are rounded to float16 in the packed form.
 inline double to_half(double x) { return half_to_float(float_to_half(static_cast<float>(x))); }
 
-inline void round_k_scales(const TensorView& view, OracleMatrix& m) {
+inline void take_k_scales(const TensorView& view, OracleMatrix& m) {
   const DTypeInfo kind = info(view.dtype);
+  // Q4_K keeps its scales and offsets as they are, the others their products as f16.
+  const auto kept = [&](double x) { return view.dtype == DType::kQ4_K ? x : to_half(x); };
   for (std::size_t i = 0; i < m.value.size(); ++i) {
     const std::byte* bytes = view.data.data() + i / 256 * at(kind.block_bytes);
     double scale = 0;
@@ -90,8 +92,8 @@ inline void round_k_scales(const TensorView& view, OracleMatrix& m) {
       offset = -static_cast<double>(half_to_float(block.dmin)) * minimums[group];
     }
     const double code = scale == 0 ? 0 : std::round((m.value[i] - offset) / scale);
-    m.value[i] = to_half(scale) * code + to_half(offset);
-    m.size[i] = std::fabs(to_half(scale) * code) + std::fabs(to_half(offset));
+    m.value[i] = kept(scale) * code + kept(offset);
+    m.size[i] = std::fabs(kept(scale) * code) + std::fabs(kept(offset));
   }
 }
 
@@ -114,7 +116,7 @@ inline OracleMatrix oracle_matrix(const Stored& stored, Precision precision, Isa
   if (floats || precision == Precision::kF32) return m;
   m.eight_bits = true;
   if (type == DType::kQ4_K || type == DType::kQ5_K || type == DType::kQ6_K) {
-    round_k_scales(stored.view(), m);
+    take_k_scales(stored.view(), m);
     return m;
   }
   // The offset is the group's extreme value or its smallest: with M = max|w|, |offset| <= M and

@@ -195,9 +195,8 @@ void weigh(const AttentionTile& tile, const PairState& s, std::int64_t rows, std
     }
     const float before = s.maxima[r];
     s.maxima[r] = std::max(before, _mm512_reduce_max_ps(largest));
-    s.fades[r] = before - s.maxima[r];
+    s.fades[r] = before == s.maxima[r] ? 1.f : std::exp(before - s.maxima[r]);
   }
-  for (std::int64_t r = 0; r < rows; r += 16) store(s.fades + r, exp(load(s.fades + r)));
   constexpr float kLog2E = 1.44269504088896341f;
   for (std::int64_t r = 0; r < rows; ++r) {
     const float* const scores = s.scores + r * kBlockKeys;

@@ -12,7 +12,7 @@ HEARTH_INLINE void fetch(const std::byte* p, std::int64_t bytes) {
 
 template <Form F>
 struct FormTraits {
-  static constexpr bool kOffsets = F == Form::kQ4 || F == Form::kQ5;
+  static constexpr bool kOffsets = F == Form::kQ4 || F == Form::kQ4K || F == Form::kQ5;
   static constexpr int kHalves = F == Form::kQ6 ? 2 : 1;  // scales per group
   // What a code is off by, a power of two; folded into the start of the integer sum, exactly.
   static constexpr int kBiasBits = F == Form::kQ4S                ? 3
@@ -55,10 +55,10 @@ HEARTH_INLINE void accumulate(Vi (&acc)[NP][MR], const std::byte* const (&group)
 // vpmaddubsw adds pairs of products into 16 bits. How many of these sums can be added up before
 // they must be widened follows from the largest code: 2 * 127 * code_max * n <= 32767.
 template <Form F>
-inline constexpr int kQuadsPerWord = F == Form::kQ4 || F == Form::kQ4S ? 8
-                                     : F == Form::kQ5                  ? 4
-                                     : F == Form::kQ6                  ? 2
-                                                                       : 1;
+inline constexpr int kQuadsPerWord = F == Form::kQ4 || F == Form::kQ4K || F == Form::kQ4S ? 8
+                                     : F == Form::kQ5                                     ? 4
+                                     : F == Form::kQ6                                     ? 2
+                                                                                          : 1;
 
 // Where they are widened more than once but not each time, both kinds of sums need registers.
 template <Form F>
@@ -112,6 +112,36 @@ HEARTH_INLINE void accumulate(Vi (&acc)[NP][MR], const std::byte* const (&group)
 }
 #endif
 
+// Of a group's half, or of all of it.
+template <Form F, int Half = 0>
+HEARTH_INLINE Vf scales_of(const std::byte* panel, std::int64_t g) {
+  const Vf scale = load_f16(panel + scales_at(F, g) + Half * 32);
+  if constexpr (F == Form::kQ4K)
+    return mul(scale, load_u8(panel + scale_bytes_at(g)));
+  else
+    return scale;
+}
+
+template <Form F>
+HEARTH_INLINE Vf offsets_of(const std::byte* panel, std::int64_t g) {
+  const Vf offset = load_f16(panel + scales_at(F, g) + kOffsetsAfterScales);
+  if constexpr (F == Form::kQ4K)
+    return mul(offset, load_u8(panel + scale_bytes_at(g) + kOffsetBytesAfterScaleBytes));
+  else
+    return offset;
+}
+
+// What the group g of a panel is read from.
+template <Form F>
+HEARTH_INLINE void fetch_group(const std::byte* panel, std::int64_t g) {
+  fetch(panel + codes_at(F, g), code_bytes(F));
+  if constexpr (F == Form::kQ4K) {
+    if (g % 2 != 0) _mm_prefetch(panel + scale_bytes_at(g), _MM_HINT_T0);
+    if (g % kSuperGroups != 0) return;
+  }
+  _mm_prefetch(panel + scales_at(F, g), _MM_HINT_T0);
+}
+
 HEARTH_INLINE void finish_row(Vf y, const float* bias, Store mode, std::int64_t rows, float* out) {
   if (rows >= kPanelRows) {
     if (bias) y = add(y, load(bias));
@@ -128,15 +158,10 @@ template <Form F, int MR, int NP>
 void tile_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, Store mode,
             std::int64_t panel, std::int64_t m0, std::int64_t ahead, float* out, std::int64_t ld) {
   using Traits = FormTraits<F>;
-  constexpr FormLayout kLayout = layout_of(F);
   const std::int64_t groups = w.columns / kGroup;
   const std::int64_t bytes = panel_bytes(F, w.columns);
-  const std::byte* codes[NP];
-  const std::byte* scales[NP];
-  for (int p = 0; p < NP; ++p) {
-    codes[p] = w.data + (panel + p) * bytes;
-    scales[p] = codes[p] + scales_offset(F, groups);
-  }
+  const std::byte* panels[NP];
+  for (int p = 0; p < NP; ++p) panels[p] = w.data + (panel + p) * bytes;
   const std::int8_t* xc = x.codes + m0 * x.columns;
   const float* xs = x.scales + m0 * groups;
   const float* xsum = x.scaled_sums + m0 * groups;
@@ -151,10 +176,9 @@ void tile_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, St
     if constexpr (kSumsInMemory && MR > 1) asm volatile("" ::"r"(&sums) : "memory");
     constexpr int kQuads = kQuadsPerGroup / Traits::kHalves;
     if (ahead != 0)
-      for (int p = 0; p < NP; ++p) {
-        fetch(codes[p] + ahead, kLayout.code_stride);
-        if (kLayout.scales_apart) _mm_prefetch(scales[p] + ahead, _MM_HINT_T0);
-      }
+      for (int p = 0; p < NP; ++p) fetch_group<F>(panels[p] + ahead, g);
+    const std::byte* codes[NP];
+    for (int p = 0; p < NP; ++p) codes[p] = panels[p] + codes_at(F, g);
     Vi acc[NP][MR];
     for (int m = 0; m < MR; ++m) {
       Vi start = zero_i();
@@ -166,7 +190,7 @@ void tile_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, St
     }
     accumulate<F, 0, kQuads, MR, NP>(acc, codes, xc + g * kGroup, x.columns);
     for (int p = 0; p < NP; ++p) {
-      const Vf ws = load_f16(scales[p]);
+      const Vf ws = scales_of<F>(panels[p], g);
       for (int m = 0; m < MR; ++m)
         sums[p][m] = fma(to_float(acc[p][m]), mul(ws, set1(xs[m * groups + g])), sums[p][m]);
     }
@@ -179,21 +203,17 @@ void tile_q(const PackedMatrix& w, const QuantizedRows& x, const float* bias, St
       }
       accumulate<F, kQuads, 2 * kQuads, MR, NP>(acc, codes, xc + g * kGroup, x.columns);
       for (int p = 0; p < NP; ++p) {
-        const Vf ws = load_f16(scales[p] + 32);
+        const Vf ws = scales_of<F, 1>(panels[p], g);
         for (int m = 0; m < MR; ++m)
           sums[p][m] = fma(to_float(acc[p][m]), mul(ws, set1(xs[m * groups + g])), sums[p][m]);
       }
     }
     if constexpr (Traits::kOffsets) {
       for (int p = 0; p < NP; ++p) {
-        const Vf offset = load_f16(scales[p] + kOffsetsAfterScales);
+        const Vf offset = offsets_of<F>(panels[p], g);
         for (int m = 0; m < MR; ++m)
           sums[p][m] = fma(offset, set1(xsum[m * groups + g]), sums[p][m]);
       }
-    }
-    for (int p = 0; p < NP; ++p) {
-      codes[p] += kLayout.code_stride;
-      scales[p] += kLayout.scale_stride;
     }
   }
   for (int p = 0; p < NP; ++p) {
@@ -253,6 +273,8 @@ HEARTH_INLINE void for_form(Form form, Run run) {
       return run(std::integral_constant<Form, Form::kQ4S>());
     case Form::kQ4:
       return run(std::integral_constant<Form, Form::kQ4>());
+    case Form::kQ4K:
+      return run(std::integral_constant<Form, Form::kQ4K>());
     case Form::kQ5:
       return run(std::integral_constant<Form, Form::kQ5>());
     case Form::kQ6:

@@ -33,20 +33,21 @@ HEARTH_INLINE void spread_group(const std::byte* group, std::byte* to) {
   }
 }
 
-// What a panel's tile products need to know; groups are counted from the first one spread.
+// What a panel's tile products need to know; steps are counted from the first group spread.
 template <Form F>
 struct TileWork {
   static constexpr int kHalves = FormTraits<F>::kHalves;
   static constexpr std::int64_t kStepColumns = kGroup / kHalves;
   const std::byte* spread;
-  const std::byte* scales;  // of the first group
-  const std::int8_t* x;     // first token, first group
+  const std::byte* panel;
+  std::int64_t groups;   // of the panel
+  std::int64_t begin;    // the first group spread
+  const std::int8_t* x;  // first token, first group
   std::int64_t x_ld;
   const float* xs;  // likewise
   const float* xsum;
-  std::int64_t groups_ld;
   std::int64_t steps;     // groups, or halves of them
-  const std::byte* next;  // the same piece of the panels after these, or null: fetched meanwhile
+  const std::byte* next;  // a panel after these, or null: the same piece is fetched meanwhile
 };
 
 struct alignas(64) TileRing {
@@ -64,8 +65,8 @@ HEARTH_INLINE void start_tile(const TileWork<F>& work, std::int64_t step, TileRi
   else
     Tiles::template multiply_signed<J, kA, kB>();
   Tiles::template store<J>(ring.sums[J], 64);
-  constexpr std::int64_t kStepBytes = layout_of(F).code_stride / TileWork<F>::kHalves;
-  if (work.next) fetch(work.next + step * kStepBytes, kStepBytes);
+  if (work.next && step % work.kHalves == 0)
+    fetch_group<F>(work.next, work.begin + step / work.kHalves);
 }
 
 // The compiler would move all multiplications to the front, and spill.
@@ -96,11 +97,13 @@ HEARTH_INLINE void add_tile(const TileWork<F>& work, std::int64_t step,
                             const std::int32_t (&acc)[kTileTokens][kPanelRows],
                             Vf (&sums)[kTileTokens]) {
   const std::int64_t g = step / work.kHalves;
-  const std::byte* const scales = work.scales + g * layout_of(F).scale_stride;
-  add_scaled<0>(acc, load_f16(scales + step % work.kHalves * 32), work.xs + g, work.groups_ld,
-                sums);
+  const std::int64_t of_panel = work.begin + g;
+  const bool second = step % work.kHalves != 0;
+  const Vf scales =
+      second ? scales_of<F, 1>(work.panel, of_panel) : scales_of<F>(work.panel, of_panel);
+  add_scaled<0>(acc, scales, work.xs + g, work.groups, sums);
   if constexpr (FormTraits<F>::kOffsets)
-    add_offsets<0>(load_f16(scales + kOffsetsAfterScales), work.xsum + g, work.groups_ld, sums);
+    add_offsets<0>(offsets_of<F>(work.panel, of_panel), work.xsum + g, work.groups, sums);
 }
 
 template <class Tiles, Form F, int J>
@@ -136,7 +139,6 @@ template <class Tiles, Form F, int NP>
 void block_tiles(const PackedMatrix& w, const QuantizedRows& x, const float* bias, Store mode,
                  std::int64_t panel, std::int64_t m_begin, std::int64_t m_end, float* out,
                  std::int64_t ld) {
-  constexpr FormLayout kLayout = layout_of(F);
   const std::int64_t groups = w.columns / kGroup;
   const std::int64_t bytes = panel_bytes(F, w.columns);
   alignas(64) std::byte spread[NP][kSpreadGroups * kQuadsPerGroup * 64];
@@ -147,23 +149,22 @@ void block_tiles(const PackedMatrix& w, const QuantizedRows& x, const float* bia
     const std::int64_t end = groups * (piece + 1) / pieces;
     for (int p = 0; p < NP; ++p)
       for (std::int64_t g = begin; g < end; ++g)
-        spread_group<F, 0>(w.data + (panel + p) * bytes + g * kLayout.code_stride,
+        spread_group<F, 0>(w.data + (panel + p) * bytes + codes_at(F, g),
                            spread[p] + (g - begin) * kQuadsPerGroup * 64);
     for (std::int64_t m = m_begin; m < m_end; m += kTileTokens) {
       // The last tile may begin among rows that are done: these are computed again and left alone.
       const std::int64_t first = std::min(m, m_end - kTileTokens);
       for (int p = 0; p < NP; ++p) {
-        const TileWork<F> work = {
-            spread[p],
-            w.data + (panel + p) * bytes + scales_offset(F, groups) + begin * kLayout.scale_stride,
-            x.codes + first * x.columns + begin * kGroup,
-            x.columns,
-            x.scales + first * groups + begin,
-            x.scaled_sums + first * groups + begin,
-            groups,
-            (end - begin) * FormTraits<F>::kHalves,
-            m == m_begin ? w.data + (panel + p + NP) * bytes + begin * kLayout.code_stride
-                         : nullptr};
+        const TileWork<F> work = {spread[p],
+                                  w.data + (panel + p) * bytes,
+                                  groups,
+                                  begin,
+                                  x.codes + first * x.columns + begin * kGroup,
+                                  x.columns,
+                                  x.scales + first * groups + begin,
+                                  x.scaled_sums + first * groups + begin,
+                                  (end - begin) * FormTraits<F>::kHalves,
+                                  m == m_begin ? w.data + (panel + p + NP) * bytes : nullptr};
         float* const at = kept[p][m - m_begin];
         Vf sums[kTileTokens];
         for (int i = 0; i < kTileTokens; ++i)
