@@ -24,8 +24,8 @@ enum class ErrorKind : std::uint8_t {
 
 struct Error {
   ErrorKind kind = ErrorKind::kInternal;
-  std::string code;     // stable, snake_case, for programs: "context_length_exceeded"
-  std::string message;  // one line for people, without a trailing full stop or newline
+  std::string code;                // stable, snake_case, for programs: "context_length_exceeded"
+  std::string message;             // one line for people, without a trailing full stop or newline
   std::int32_t retry_after_s = 0;  // with kExhausted: when there may be room; 0: unknown
 };
 
