@@ -401,8 +401,8 @@ engine::GenerateRequest App::Impl::request_for(const Call& call, const ServedMod
   request.identity = call.identity.name;
   request.weight = call.identity.weight;
   if (call.identity.batch_only) request.priority = engine::Priority::kBatch;
-  request.tenant_salt =
-      call.identity.name;  // nobody else's prompts can be told from the time taken
+  // Nobody else's prompts can be told from the time taken.
+  request.tenant_salt = call.identity.name;
   request.model = model.id;
   request.prompt = std::move(prompt);
   if (const auto timeout = request_timeout.load(); timeout.count() > 0) {

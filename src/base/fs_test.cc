@@ -8,21 +8,16 @@
 #include <fstream>
 
 #include "testing/failing_fs.h"
+#include "testing/temp_folder.h"
 
 namespace hearth {
 namespace {
 
 class RealFsTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "hearth_fs_XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
+  const testing::TempFolder temp_;
   FileSystem& fs_ = FileSystem::real();
-  std::string folder_;
+  const std::string& folder_ = temp_.path();
 };
 
 TEST_F(RealFsTest, WritesRenamesListsAndRemoves) {

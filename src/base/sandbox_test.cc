@@ -11,32 +11,23 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
-#include <fstream>
 #include <string>
 #include <thread>
+
+#include "testing/temp_folder.h"
 
 namespace hearth {
 namespace {
 
-class Sandbox : public testing::Test {
+class Sandbox : public ::testing::Test {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/hearth_sandbox_XXXXXX";
-    ASSERT_NE(mkdtemp(name), nullptr);
-    folder_ = name;
-    mkdir((folder_ + "/in").c_str(), 0700);
-    std::ofstream(folder_ + "/in/model") << "weights";
-    std::ofstream(folder_ + "/secret") << "key";
+    mkdir(temp_.file("in").c_str(), 0700);
+    temp_.write("in/model", "weights");
+    temp_.write("secret", "key");
   }
-  void TearDown() override {
-    std::remove((folder_ + "/in/model").c_str());
-    std::remove((folder_ + "/in/new").c_str());
-    rmdir((folder_ + "/in").c_str());
-    std::remove((folder_ + "/secret").c_str());
-    rmdir(folder_.c_str());
-  }
-  std::string folder_;
+  const testing::TempFolder temp_;
+  const std::string& folder_ = temp_.path();
 };
 
 // 0: opened; else errno.
@@ -78,7 +69,7 @@ int what_is_wrong(const std::string& folder) {
 }
 
 TEST_F(Sandbox, LocksInAndLetsRead) {
-  EXPECT_EXIT(_exit(what_is_wrong(folder_) == 0 ? 0 : 1), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(_exit(what_is_wrong(folder_) == 0 ? 0 : 1), ::testing::ExitedWithCode(0), "");
 }
 
 // A server may listen and answer, and cannot reach out by any way.
@@ -109,7 +100,7 @@ int what_is_wrong_listening() {
 }
 
 TEST_F(Sandbox, AServerListensAndDoesNotReachOut) {
-  EXPECT_EXIT(_exit(what_is_wrong_listening()), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(_exit(what_is_wrong_listening()), ::testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

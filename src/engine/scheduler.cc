@@ -132,6 +132,14 @@ void Scheduler::begin(Sequence& sequence) {
   sequence.running = true;
 }
 
+// What running sequences have yet to take for the tokens that they have.
+std::int64_t Scheduler::pages_promised() const {
+  std::int64_t pages = 0;
+  for (const auto& s : running_)
+    pages += pool_.pages_short(s->pages, static_cast<std::int64_t>(s->tokens.size()));
+  return pages;
+}
+
 void Scheduler::admit(std::int64_t budget) {
   std::unordered_set<const Sequence*> held;  // for what is just being computed
   for (;;) {
@@ -140,12 +148,9 @@ void Scheduler::admit(std::int64_t budget) {
       if (!held.contains(at->get()) && (best == waiting_.end() || before(**at, **best))) best = at;
     if (best == waiting_.end()) return;
     Sequence& next = **best;
-    std::int64_t promised = 0;  // pages that running sequences have yet to take
-    std::int64_t rows = 0;      // that come before its own
-    for (const auto& s : running_) {
-      promised += pool_.pages_short(s->pages, static_cast<std::int64_t>(s->tokens.size()));
+    std::int64_t rows = 0;  // that come before its own
+    for (const auto& s : running_)
       if (s->missing() > 1 && !before(next, *s)) rows += s->missing();
-    }
     if (rows >= budget) return;
     if (running() >= limits_.running_max) {
       if (!make_room_for(next)) return;
@@ -158,7 +163,8 @@ void Scheduler::admit(std::int64_t budget) {
       continue;
     }
     // Room for the whole of it plus a page to grow: half-admitted prompts would starve each other.
-    if (!running_.empty() && !pool_.has_room(next.missing() + pool_.page_tokens(), promised)) {
+    if (!running_.empty() &&
+        !pool_.has_room(next.missing() + pool_.page_tokens(), pages_promised())) {
       give_back(next);
       if (!make_room_for(next)) return;
       continue;

@@ -116,6 +116,7 @@ class Scheduler {
   std::size_t last_in_line() const;
   void preempt(std::size_t index);
   bool make_room_for(const Sequence& waiting);
+  std::int64_t pages_promised() const;
   void admit(std::int64_t budget);
   void begin(Sequence& sequence);
   void adopt(Sequence& sequence);

@@ -265,7 +265,7 @@ std::int64_t panel_bytes(Form form, std::int64_t columns) {
     case Form::kQ6:
       return codes_at(form, groups);
     case Form::kQ4K:
-      return groups / kSuperGroups * kSuperBytes;
+      return super_at(groups);
     case Form::kQ4S:
     case Form::kQ8:
       return codes_at(form, (groups + 1) / 2 * 2);

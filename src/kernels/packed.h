@@ -46,16 +46,10 @@ inline bool is_quantized(Form form) { return form >= Form::kQ4S; }
 // codes_at() on; its scales, f16 unless kQ4K, lie at scales_at(), its offsets kOffsetsAfterScales
 // behind them. kQ4, kQ5 and kQ6 keep scales right behind the codes; kQ4S and kQ8, whose groups are
 // no multiples of a cache line, behind those of two groups; of kQ4K see below. So a core reads a
-// panel nearly in the order in which it lies: a second stream for scales costs 5 % (Zen 5).
+// panel nearly in the order in which it lies: a second stream for scales cost Q8_0 8 % (Zen 5).
 inline constexpr std::int64_t kQ5HighOffset = 256;
 inline constexpr std::int64_t kQ6HighOffset = 256;
 inline constexpr std::int64_t kOffsetsAfterScales = 32;
-// kQ4K: for 8 groups (a block of Q4_K) 16 f16 for scales and 16 f16, negative, for offsets; then
-// two groups at a time, whose codes are followed by 16 bytes of scales and 16 of offsets for each.
-inline constexpr std::int64_t kSuperGroups = 8;
-// Two groups and 32 bytes of scales for each: kQ4S, kQ4K, kQ8.
-constexpr std::int64_t pair_bytes(std::int64_t codes) { return 2 * (codes + 32); }
-inline constexpr std::int64_t kSuperBytes = 64 + kSuperGroups / 2 * pair_bytes(256);
 
 constexpr std::int64_t code_bytes(Form form) {
   switch (form) {
@@ -73,6 +67,15 @@ constexpr std::int64_t code_bytes(Form form) {
       return 0;
   }
 }
+// Two groups and 32 bytes of scales for each: kQ4S, kQ8.
+constexpr std::int64_t pair_bytes(Form form) { return 2 * (code_bytes(form) + 32); }
+// kQ4K: for 8 groups (a block of Q4_K) 16 f16 for scales and 16 f16, negative, for offsets; then
+// the groups as in kQ4S, with 16 bytes of scales and 16 of offsets in place of 16 f16.
+inline constexpr std::int64_t kSuperGroups = 8;
+inline constexpr std::int64_t kSuperHeadBytes = 64;
+inline constexpr std::int64_t kSuperBytes =
+    kSuperHeadBytes + kSuperGroups / 2 * pair_bytes(Form::kQ4S);
+constexpr std::int64_t super_at(std::int64_t g) { return g / kSuperGroups * kSuperBytes; }
 constexpr std::int64_t codes_at(Form form, std::int64_t g) {
   switch (form) {
     case Form::kQ4:
@@ -80,10 +83,9 @@ constexpr std::int64_t codes_at(Form form, std::int64_t g) {
     case Form::kQ6:
       return g * (code_bytes(form) + 64);
     case Form::kQ4K:
-      return g / kSuperGroups * kSuperBytes + 64 + g % kSuperGroups / 2 * pair_bytes(256) +
-             g % 2 * 256;
+      return super_at(g) + kSuperHeadBytes + codes_at(Form::kQ4S, g % kSuperGroups);
     default:
-      return g / 2 * pair_bytes(code_bytes(form)) + g % 2 * code_bytes(form);
+      return g / 2 * pair_bytes(form) + g % 2 * code_bytes(form);
   }
 }
 // kQ4K: what the group shares with seven others.
@@ -91,16 +93,16 @@ constexpr std::int64_t scales_at(Form form, std::int64_t g) {
   switch (form) {
     case Form::kQ4S:
     case Form::kQ8:
-      return codes_at(form, g / 2 * 2) + 2 * code_bytes(form) + g % 2 * 32;
+      return g / 2 * pair_bytes(form) + 2 * code_bytes(form) + g % 2 * 32;
     case Form::kQ4K:
-      return g / kSuperGroups * kSuperBytes;
+      return super_at(g);
     default:
       return codes_at(form, g) + code_bytes(form);
   }
 }
-// kQ4K: the group's own bytes.
+// kQ4K: the group's own bytes, offsets kOffsetBytesAfterScaleBytes behind scales.
 constexpr std::int64_t scale_bytes_at(std::int64_t g) {
-  return codes_at(Form::kQ4K, g / 2 * 2) + 512 + g % 2 * 32;
+  return super_at(g) + kSuperHeadBytes + scales_at(Form::kQ4S, g % kSuperGroups);
 }
 inline constexpr std::int64_t kOffsetBytesAfterScaleBytes = 16;
 
