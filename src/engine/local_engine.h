@@ -14,8 +14,8 @@
 
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "engine/engine_core.h"
 #include "engine/kv_pool.h"
-#include "engine/scheduler.h"
 #include "engine/service_rate.h"
 #include "model/model.h"
 
@@ -32,13 +32,13 @@ struct EngineOptions {
   // Of them what may stay for prompts that begin alike when no request uses it; < 0: as much as the
   // weights take.
   std::int64_t prefix_cache_bytes = -1;
+  bool speculate = true;  // engine/speculation.h
+  Tune tune = nullptr;    // called on the engine's thread; ops/tuner.h
   // Called once, on the engine's thread, after a fatal error has ended everything that was open:
   // stats().healthy is false from then on, and submit() refuses with "engine_failed".
   std::function<void()> on_failure = nullptr;
 };
 inline constexpr std::int64_t kDefaultContextMax = 8192;
-// Rows of one pass through the model: a step's activations stay small however large its budget.
-inline constexpr std::int64_t kPassRows = 512;
 
 class LocalEngine final : public Engine {
  public:
@@ -64,7 +64,6 @@ class LocalEngine final : public Engine {
     std::int32_t choice;  // -1: all
   };
   using Message = std::variant<Submit, Cancel>;
-  struct Sampled;
 
   LocalEngine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
               std::unique_ptr<KvPool> pool, std::int64_t context, const Clock& clock);
@@ -76,15 +75,6 @@ class LocalEngine final : public Engine {
   void end_all(FinishReason reason, const std::optional<Error>& error);
   void handle_taken();
   void handle(const Message& message);
-  void expire(std::int64_t now);
-  void step();
-  void compute(const std::vector<Slice>& slices, std::vector<Sampled>& sampled);
-  void sample_rows(std::vector<Sampled>& sampled, std::size_t begin);
-  void accept(const Sampled& sampled, std::int64_t now);
-  void fork_choices(Sequence& origin);
-  void finish_cancelled_early(const std::shared_ptr<RequestState>& owner, std::int64_t now);
-  void finish(Sequence& sequence, FinishReason reason, std::optional<Error> error,
-              std::optional<TokenOut> token, std::int64_t now, std::vector<float> embedding = {});
   void count_queue();
   void publish();
   std::int64_t now_ns() const { return clock_.now().time_since_epoch().count(); }
@@ -96,13 +86,10 @@ class LocalEngine final : public Engine {
   const std::int64_t queue_tokens_max_;
   const std::function<void()> on_failure_;
   std::int64_t cache_bytes_ = 0;
-  std::unique_ptr<KvPool> pool_;
-  Scheduler scheduler_;
+  KvPool& pool_;  // of core_
+  EngineCore core_;
   std::vector<Message> taken_;  // out of the mailbox, the first `handled_` of them done
   std::size_t handled_ = 0;
-  std::int64_t prompt_tokens_ = 0;
-  std::int64_t generated_tokens_ = 0;
-  StepRows steps_;
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -106,6 +107,26 @@ struct StepRows {
   }
 };
 
+// What passes through the model were made of: enough to tell operations and bytes from.
+struct Work {
+  std::int64_t passes = 0;      // each reads all weights once
+  std::int64_t rows = 0;        // tokens through all layers
+  std::int64_t logit_rows = 0;  // tokens through the head
+  std::int64_t busy_ns = 0;     // in passes
+
+  Work since(const Work& earlier) const {
+    return {passes - earlier.passes, rows - earlier.rows, logit_rows - earlier.logit_rows,
+            busy_ns - earlier.busy_ns};
+  }
+};
+
+// What may be changed while an engine runs (ops/tuner.h does). Both at least 1, and never above
+// what the engine was made with.
+struct LiveLimits {
+  std::int64_t running = 0;      // choices in the batch
+  std::int64_t prompt_rows = 0;  // of one step in which answers go on too
+};
+
 struct EngineStats {
   std::int64_t running = 0;  // choices in the batch
   std::int64_t waiting = 0;  // requests in the queue
@@ -113,12 +134,17 @@ struct EngineStats {
   std::int64_t pages_used = 0;
   std::int64_t prompt_tokens = 0;  // computed since the start
   std::int64_t generated_tokens = 0;
-  std::int64_t pages_kept = 0;      // used by nobody, kept for a prompt that begins alike
-  std::int64_t prefix_queries = 0;  // prompt tokens that were looked for in them, since the start
-  std::int64_t prefix_hits = 0;     // those of them that were there
-  std::int64_t preemptions = 0;     // choices that lost their pages to older ones, since the start
-  StepRows steps;                   // since the start
-  bool healthy = true;              // false once the engine met a fatal error
+  std::int64_t pages_kept = 0;       // used by nobody, kept for a prompt that begins alike
+  std::int64_t prefix_queries = 0;   // prompt tokens that were looked for in them, since the start
+  std::int64_t prefix_hits = 0;      // those of them that were there
+  std::int64_t preemptions = 0;      // choices that lost their pages to older ones, since the start
+  std::int64_t drafts = 0;           // guessed tokens that were computed, since the start
+  std::int64_t drafts_accepted = 0;  // those of them that were right
+  Work work;                         // since the start
+  LiveLimits limits;                 // in force
+  std::map<std::string, std::int64_t> tunings;  // decisions of the tuner by reason
+  StepRows steps;                               // since the start
+  bool healthy = true;                          // false once the engine met a fatal error
 };
 
 struct EngineLimits {

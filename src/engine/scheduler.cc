@@ -21,7 +21,7 @@ void Scheduler::add(std::unique_ptr<Sequence> sequence) {
 void Scheduler::add_fork(std::unique_ptr<Sequence> fork, const Sequence& origin) {
   fork->rank = origin.rank;
   fork->tenant = &shares_.enter(fork->owner->request.identity);
-  if (running() >= limits_.running_max) {
+  if (running() >= running_max()) {
     fork->preempted = true;  // its text has begun as well
     waiting_.push_front(std::move(fork));
     return;
@@ -152,7 +152,7 @@ void Scheduler::admit(std::int64_t budget) {
     for (const auto& s : running_)
       if (s->missing() > 1 && !before(next, *s)) rows += s->missing();
     if (rows >= budget) return;
-    if (running() >= limits_.running_max) {
+    if (running() >= running_max()) {
       if (!make_room_for(next)) return;
       continue;
     }
@@ -177,8 +177,12 @@ void Scheduler::admit(std::int64_t budget) {
 
 std::vector<Slice> Scheduler::plan() {
   const auto decodes = [](const auto& s) { return s->missing() == 1; };
+  const std::int64_t streams = std::count_if(running_.begin(), running_.end(), decodes);
   std::int64_t budget = limits_.batch_tokens_max;
-  admit(budget - std::count_if(running_.begin(), running_.end(), decodes));
+  // While somebody reads, prompts take a step no longer than the limit allows.
+  std::int64_t prompt_budget = budget - streams;
+  if (streams > 0) prompt_budget = std::min(prompt_budget, live_.prompt_rows);
+  admit(prompt_budget);
 
   // Decoding first: a waiting prompt never stalls a running stream.
   std::vector<Sequence*> order;
@@ -193,20 +197,30 @@ std::vector<Slice> Scheduler::plan() {
   order.insert(order.end(), prompts.begin(), prompts.end());
   std::vector<Slice> slices;
   for (Sequence* s : order) {
-    const std::int64_t rows = std::min(s->missing(), budget);
+    const bool prompt = s->missing() > 1;
+    const std::int64_t rows = std::min({s->missing(), budget, prompt ? prompt_budget : budget});
     // One that has lost its pages to another meanwhile is passed over ...
-    if (rows == 0 || !s->running || !grow(*s, s->computed + rows)) continue;
+    if (rows <= 0 || !s->running || !grow(*s, s->computed + rows)) continue;
     slices.push_back({s, rows});
     budget -= rows;
+    if (prompt) prompt_budget -= rows;
   }
   // ... and if it had its rows already, they go with them.
   std::erase_if(slices, [](const Slice& s) { return !s.sequence->running; });
-  for (const Slice& s : slices) {
-    computed_ += s.rows;
-    if (s.sequence->generated() > 0 && s.sequence->missing() == 1)
-      FairShares::charge(*s.sequence->tenant, kOutputCost, s.sequence->owner->request.weight);
-  }
   return slices;
+}
+
+void Scheduler::advance(const Slice& slice) {
+  Sequence& s = *slice.sequence;
+  if (s.generated() > 0 && s.missing() == 1)
+    FairShares::charge(*s.tenant, kOutputCost, s.owner->request.weight);
+  computed_ += slice.rows;
+  s.computed += slice.rows;
+  pool_.trim(s.pages, s.computed);
+}
+
+bool Scheduler::grow_for_drafts(Sequence& sequence, std::int64_t drafts) {
+  return pool_.grow(sequence.pages, static_cast<std::int64_t>(sequence.tokens.size()) + drafts);
 }
 
 std::unique_ptr<Sequence> Scheduler::remove(const Sequence* sequence) {

@@ -19,47 +19,17 @@
 // own back.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <vector>
 
-#include "engine/engine.h"
 #include "engine/fair_shares.h"
 #include "engine/kv_pool.h"
-#include "engine/messages.h"
-#include "engine/sampler.h"
+#include "engine/sequence.h"
 
 namespace hearth::engine {
-
-struct RequestState {
-  GenerateRequest request;
-  std::shared_ptr<EventSink> sink;
-  std::int64_t submitted_ns = 0;
-  std::int32_t open_choices = 0;
-  std::vector<std::int32_t> cancelled_early;  // choices to end as soon as choice 0 has forked them
-};
-
-struct Sequence {
-  std::shared_ptr<RequestState> owner;
-  std::int32_t choice = 0;
-  std::vector<TokenId> tokens;  // prompt and output
-  std::int64_t prompt_size = 0;
-  std::int64_t computed = 0;  // tokens whose keys and values are in the pages
-  std::int64_t cached = 0;    // of them taken from the cache of prefixes at its first start
-  PageTable pages;
-  TokenHistory history;
-  std::int64_t started_ns = 0;  // first scheduled; 0: not yet
-  std::int64_t first_token_ns = 0;
-  bool forked = false;                   // choice 0 only: the other choices exist already
-  FairShares::Tenant* tenant = nullptr;  // while the scheduler has it
-  std::int64_t rank = 0;
-  bool running = false;
-  bool preempted = false;
-
-  std::int64_t missing() const { return static_cast<std::int64_t>(tokens.size()) - computed; }
-  std::int64_t generated() const { return static_cast<std::int64_t>(tokens.size()) - prompt_size; }
-};
 
 // Which of those that wait comes next: as above, or the textbook's shortest prompt first, which
 // knows neither tenants nor priorities and may let a long one starve.
@@ -75,16 +45,13 @@ inline constexpr std::int64_t kPatience = 2;
 inline constexpr std::int64_t kBatchPatience = 1 << 17;
 inline constexpr double kOutputCost = 2;  // of a decoded token, in tokens of a prompt
 
-// What one sequence does in a step.
-struct Slice {
-  Sequence* sequence;
-  std::int64_t rows;                                             // of its missing tokens
-  bool finishes() const { return rows == sequence->missing(); }  // its next token can be sampled
-};
-
 class Scheduler {
  public:
-  Scheduler(KvPool& pool, SchedulerLimits limits) : pool_(pool), limits_(limits) {}
+  Scheduler(KvPool& pool, SchedulerLimits limits)
+      : pool_(pool), limits_(limits), live_{limits.running_max, limits.batch_tokens_max} {}
+
+  // From the next plan on. What runs already runs on.
+  void set_limits(const LiveLimits& limits) { live_ = limits; }
 
   void add(std::unique_ptr<Sequence> sequence);
   // Another choice beside a sequence whose prompt is computed: shares its whole pages and runs at
@@ -93,6 +60,10 @@ class Scheduler {
 
   // The next step's slices, with pages for all their rows. Empty: nothing to do.
   std::vector<Slice> plan();
+  // A slice of the plan, or the beginning of one, has been computed.
+  void advance(const Slice& slice);
+  // Pages for rows beyond a sequence's own tokens, if there are any that nobody has to give back.
+  bool grow_for_drafts(Sequence& sequence, std::int64_t drafts);
 
   // Takes a sequence out, wherever it is; its pages are free.
   std::unique_ptr<Sequence> remove(const Sequence* sequence);
@@ -124,7 +95,10 @@ class Scheduler {
   bool is_being_computed(const Sequence& waiting) const;
 
   KvPool& pool_;
+  std::int64_t running_max() const { return std::min(limits_.running_max, live_.running); }
+
   const SchedulerLimits limits_;
+  LiveLimits live_;
   std::deque<std::unique_ptr<Sequence>> waiting_;   // in order of arrival
   std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
   FairShares shares_;

@@ -36,12 +36,11 @@ inline std::unique_ptr<Sequence> make_sequence(const KvPool& pool, std::int64_t 
 }
 
 // What the engine does with a plan: the rows are computed, complete sequences get a token.
-inline void carry_out(KvPool& pool, const std::vector<Slice>& slices) {
+inline void carry_out(Scheduler& scheduler, KvPool& pool, const std::vector<Slice>& slices) {
   for (const Slice& slice : slices) {
     const bool token = slice.finishes();
     slice.sequence->started_ns = 1;
-    slice.sequence->computed += slice.rows;
-    pool.trim(slice.sequence->pages, slice.sequence->computed);
+    scheduler.advance(slice);
     if (token) pool.publish("", slice.sequence->tokens, slice.sequence->pages);
     if (token) slice.sequence->tokens.push_back(2);
   }
@@ -70,7 +69,7 @@ struct SchedulerFixture {
   Rows step() {
     const auto slices = scheduler.plan();
     const Rows out = rows_of(slices);
-    carry_out(*pool, slices);
+    carry_out(scheduler, *pool, slices);
     scheduler.check_integrity();
     return out;
   }

@@ -278,7 +278,7 @@ TEST_P(Trace, EverythingEndsOnceAndNothingLeaks) {
     std::vector<Sequence*> sampled;
     for (const Slice& s : slices)
       if (s.finishes()) sampled.push_back(s.sequence);
-    carry_out(*pool, slices);
+    carry_out(scheduler, *pool, slices);
     for (Sequence* s : sampled) {
       const bool first = s->generated() == 1 && forked.insert(s).second;
       for (int i = first && s->prompt_size > 1 && in(0, 5) == 0 ? in(1, 3) : 0; i > 0; --i) {
