@@ -31,6 +31,16 @@ class FakeClock final : public Clock {
   std::atomic<duration::rep> wall_ns_{1'767'225'600'000'000'000};  // 2026-01-01T00:00:00Z
 };
 
+// A step later each time somebody looks: whatever is measured with it took equally long.
+class TickingClock final : public Clock {
+ public:
+  time_point now() const override { return time_point(duration(ticks_ += 1'000'000)); }
+  std::chrono::system_clock::time_point wall() const override { return system().wall(); }
+
+ private:
+  mutable std::atomic<duration::rep> ticks_{1'000'000'000};
+};
+
 // Time goes on as it does, and the test sets the civil one.
 class SettableClock final : public Clock {
  public:

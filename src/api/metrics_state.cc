@@ -89,6 +89,30 @@ void collect_model(Collector& to, const ModelState& model) {
            "Cache pages that nobody uses, kept for prompts that begin alike", stats.pages_kept,
            labels);
   to.gauge("hearth_kv_pages_capacity", "Cache pages there are", stats.pages_total, labels);
+  to.counter("vllm:spec_decode_num_draft_tokens_total", "Guessed tokens that were computed",
+             stats.drafts, labels);
+  to.counter("vllm:spec_decode_num_accepted_tokens_total", "Guessed tokens that were right",
+             stats.drafts_accepted, labels);
+  to.counter("hearth_engine_busy_seconds_total", "Time in passes through the model",
+             static_cast<double>(stats.work.busy_ns) / 1e9, labels);
+  to.counter("hearth_engine_passes_total", "Passes through the model", stats.work.passes, labels);
+  const engine::Utilisation& used = stats.utilisation;
+  to.gauge("hearth_utilisation_busy", "Part of the last second in passes through the model",
+           used.busy, labels);
+  to.gauge("hearth_utilisation_arithmetic",
+           "Useful operations of the last second against the machine's measured peak",
+           used.arithmetic, labels);
+  to.gauge("hearth_utilisation_bandwidth",
+           "Bytes that had to be read in the last second against the measured peak", used.bandwidth,
+           labels);
+  to.gauge("hearth_limit_running", "Choices that may be in the batch, as the tuner has it",
+           stats.limits.running, labels);
+  to.gauge("hearth_limit_prompt_rows",
+           "Prompt tokens of a step beside running answers, as the tuner has it",
+           stats.limits.prompt_rows, labels);
+  for (const auto& [reason, count] : stats.tunings)
+    to.counter("hearth_tuner_decisions_total", "Decisions of the tuner by their reason", count,
+               {{"model_name", model.id}, {"reason", reason}});
   to.gauge("hearth_engine_healthy", "1, or 0 after the engine met a fatal error",
            stats.healthy ? 1. : 0., labels);
 }

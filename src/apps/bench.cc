@@ -13,6 +13,7 @@
 #include "backend/machine.h"
 #include "base/cpu.h"
 #include "base/json.h"
+#include "model/token_cost.h"
 
 namespace hearth::apps {
 namespace {
@@ -28,44 +29,6 @@ struct Options : ModelOptions {
 };
 
 using Seconds = std::chrono::duration<double>;
-
-// What one token costs at least, by the model's own numbers.
-struct Cost {
-  // 2 per multiply-add, of weights in whole numbers and of those in halves or floats.
-  struct Operations {
-    double quantized = 0, floating = 0;
-    double all() const { return quantized + floating; }
-    // How long they take at the machine's peaks.
-    double seconds(const backend::MachinePeaks& peaks) const {
-      return quantized / peaks.int8_tops / 1e12 + floating / peaks.float_tops / 1e12;
-    }
-    Operations times(double n) const { return {quantized * n, floating * n}; }
-    Operations plus(const Operations& o) const {
-      return {quantized + o.quantized, floating + o.floating};
-    }
-  };
-  Operations layers;      // of a token in all layers
-  Operations head;        // of a token whose logits are wanted
-  double bytes_read = 0;  // by a decode step, as stored in the file
-};
-
-Cost cost_of(const model::Model& model) {
-  Cost cost;
-  const auto& c = model.config();
-  for (const TensorView& t : model.source().weights->tensors()) {
-    const bool embedding = t.name == "token_embd.weight" || t.name == "model.embed_tokens.weight";
-    const bool head =
-        t.name == "output.weight" || t.name == "lm_head.weight" || (embedding && c.tied_embeddings);
-    const auto n = 2.0 * static_cast<double>(t.elems());
-    const bool quantized = info(t.dtype).block_elems > 1;
-    const Cost::Operations operations = {quantized ? n : 0, quantized ? 0 : n};
-    if (head) cost.head = cost.head.plus(operations);
-    if (!head && !embedding && t.shape.size() == 2) cost.layers = cost.layers.plus(operations);
-    // Of an untied embedding one row is read.
-    if (!embedding || c.tied_embeddings) cost.bytes_read += static_cast<double>(t.data.size());
-  }
-  return cost;
-}
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -163,8 +126,9 @@ Status bench(const Options& options) {
   HEARTH_TRY_VOID(lock_in(options.model));
   HEARTH_TRY(const auto model, load_model(options));
   HEARTH_TRY(const auto peaks, backend::measure_peaks(model->backend().threads()));
-  const Cost cost = cost_of(*model);
+  const model::TokenCost cost = model::token_cost(*model);
   ModelOptions engine_options = options;
+  engine_options.speculation = "off";  // its gain hangs on the text, and this one is random
   const std::int64_t longest = *std::max_element(options.prompts.begin(), options.prompts.end());
   const std::int64_t wanted = std::max(longest, options.depth) + options.tokens + 8;
   if (engine_options.context == 0)
@@ -190,7 +154,7 @@ Status bench(const Options& options) {
       if (r >= 0) times.push_back(t);  // the first one warms up
     }
     const double t = median(times);
-    const Cost::Operations operations = cost.layers.times(static_cast<double>(n)).plus(cost.head);
+    const model::Operations operations = cost.layers.times(static_cast<double>(n)).plus(cost.head);
     const double share = operations.seconds(peaks) / t;
     out["prefill"].push_back({{"tokens", n},
                               {"tok_s", static_cast<double>(n) / t},
@@ -217,7 +181,7 @@ Status bench(const Options& options) {
     }
     const double rate = median(rates);
     const double gb_s = cost.bytes_read * rate / static_cast<double>(b) / 1e9;
-    const Cost::Operations operations = cost.layers.plus(cost.head);
+    const model::Operations operations = cost.layers.plus(cost.head);
     const double tops = operations.all() * rate / 1e12;
     // Whichever limit is nearer.
     const double share = std::max(gb_s / peaks.read_gb_s, rate * operations.seconds(peaks));

@@ -42,6 +42,7 @@ void add_generate(CLI::App& root) {
   auto options = std::make_shared<Options>();
   CLI::App* command = root.add_subcommand("generate", "Greedy tokens after given tokens");
   add_model_options(*command, *options);
+  add_speculation_option(*command, *options);
   command->add_option("--tokens", options->tokens, "A JSON array of token ids")->required();
   command->add_option("--max-tokens", options->max_tokens, "How many at most")
       ->check(CLI::Range(1, 1 << 24));

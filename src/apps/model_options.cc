@@ -79,6 +79,14 @@ void add_model_options(CLI::App& command, ModelOptions& options, bool positional
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20));
 }
 
+void add_speculation_option(CLI::App& command, ModelOptions& options) {
+  command
+      .add_option("--speculation", options.speculation,
+                  "Tokens guessed from what was said before and computed together, where that "
+                  "pays; the text is the same: auto, off")
+      ->check(CLI::IsMember({"auto", "off"}));
+}
+
 Result<model::ModelSource> open_model(const std::string& model) {
   HEARTH_TRY(const store::Store store, store::Store::open_default());
   HEARTH_TRY(const std::string path, store.resolve_model(model));
@@ -147,6 +155,7 @@ Result<std::unique_ptr<engine::LocalEngine>> start_engine(std::shared_ptr<const 
   out.batch_tokens_max = options.batch_tokens_max;
   out.admission =
       options.admission == "shortest" ? engine::Admission::kShortest : engine::Admission::kFair;
+  out.speculate = options.speculation != "off";
   out.running_max = options.running_max;
   out.queue_requests_max = options.queue_requests_max;
   out.queue_tokens_max = options.queue_tokens_max;

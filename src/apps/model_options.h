@@ -25,7 +25,8 @@ struct ModelOptions {
   std::int64_t context = 0;           // 0: the model's own, at most kDefaultContextMax
   std::string kv_type = "auto";       // auto, f16, bf16, int8
   std::int64_t batch_tokens_max = 4096;
-  std::string admission = "fair";  // fair, shortest; of commands only `serve` asks for it
+  std::string admission = "fair";    // fair, shortest; of commands only `serve` asks for it
+  std::string speculation = "auto";  // auto, off
   // Only in the configuration file.
   std::int64_t running_max = 64;
   std::int64_t queue_requests_max = 1024;
@@ -36,6 +37,9 @@ struct ModelOptions {
 
 // MODEL and --threads --precision --ctx --kv-type --max-batch-tokens.
 void add_model_options(CLI::App& command, ModelOptions& options, bool positional = true);
+
+// --speculation, of the commands that answer.
+void add_speculation_option(CLI::App& command, ModelOptions& options);
 
 // A path, or a name in the store.
 Result<model::ModelSource> open_model(const std::string& model);

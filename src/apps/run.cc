@@ -260,6 +260,7 @@ void add_run(CLI::App& root) {
   auto options = std::make_shared<Options>();
   CLI::App* command = root.add_subcommand("run", "Chat in the terminal");
   add_model_options(*command, *options);
+  add_speculation_option(*command, *options);
   command->add_option("PROMPT", options->prompt, "One question; without it a conversation starts");
   command->add_option("--system", options->system, "How the model should behave");
   command->add_option("--temperature", options->temperature, "0: always the likeliest word")

@@ -76,6 +76,7 @@ void add_serve(CLI::App& root) {
   command->add_option("MODEL", options->model,
                       "A .gguf file, a Hugging Face folder or a name [smollm2]");
   add_model_options(*command, *options, false);
+  add_speculation_option(*command, *options);
   command->add_option("--config", options->config, "A TOML file; SIGHUP reads it again");
   command->add_flag("--print-config", options->print, "Print the whole configuration and end");
   command->add_option("--host", options->host, "Address to listen on [127.0.0.1]");
@@ -108,6 +109,7 @@ void add_serve(CLI::App& root) {
     given("--kv-type", each(&ModelOptions::kv_type));
     given("--max-batch-tokens", each(&ModelOptions::batch_tokens_max));
     given("--admission", each(&ModelOptions::admission));
+    given("--speculation", each(&ModelOptions::speculation));
     finish_command(start(o));
   });
 }

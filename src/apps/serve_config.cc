@@ -128,6 +128,8 @@ void describe(Settings& in, ServedOptions& model) {
       "admission", model.admission, {"fair", "shortest"},
       "Who comes next of those that wait. fair: who has had least, short prompts before long\n"
       "ones that are still young; shortest: the shortest prompt, however long others wait.");
+  in.choice("speculation", model.speculation, {"auto", "off"},
+            "Tokens guessed from what a text said before and computed together, where that pays.");
   in.integer("max_batch_tokens", model.batch_tokens_max, 1, 1 << 20, "Tokens computed per step.");
   in.integer("running_max", model.running_max, 1, 65'536, "Answers computed side by side.");
   in.integer("queue_requests_max", model.queue_requests_max, 0, 1'000'000,

@@ -22,7 +22,7 @@ double seconds(Fn fn) {
 
 }  // namespace
 
-Result<MachinePeaks> measure_peaks(int threads) {
+Result<MachinePeaks> measure_peaks(int threads, int rounds) {
   HEARTH_TRY(const Isa isa, choose_isa());
   const kernels::Ops& ops = kernels::ops_for(isa);
   ThreadPool pool(threads > 0 ? threads : usable_cores());
@@ -39,7 +39,7 @@ Result<MachinePeaks> measure_peaks(int threads) {
     std::memset(memory[static_cast<std::size_t>(i)].data(), 1, kBytes);
   });
   MachinePeaks peaks;
-  for (int round = 0; round < 8; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     const double read = seconds([&] {
       pool.parallel_for(n, [&](std::int64_t i, int) {
         ops.read_loop(memory[static_cast<std::size_t>(i)].data(), kBytes, sink(i));

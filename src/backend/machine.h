@@ -12,8 +12,8 @@ struct MachinePeaks {
   bool bf16 = false;      // bfloat16, else float32
 };
 
-// Takes about a second. The best of several rounds: what a noisy neighbour takes is not the
-// machine's limit.
-Result<MachinePeaks> measure_peaks(int threads);
+// The best of several rounds: what a noisy neighbour takes is not the machine's limit. `rounds` of
+// them take about 50 ms each, the first twice that.
+Result<MachinePeaks> measure_peaks(int threads, int rounds = 8);
 
 }  // namespace hearth::backend

@@ -109,6 +109,7 @@ void EngineCore::run_pass(const std::vector<Slice>& pass, std::vector<Sampled>& 
   const std::int64_t taken = now_ns() - begun;
   std::int64_t rows = 0;
   for (const Slice& slice : pass) {
+    stats_.work.kv_bytes += pool_->bytes_seen(slice.sequence->computed);
     rows += slice.rows;
     if (slice.finishes()) rows += static_cast<std::int64_t>(slice.sequence->drafts.size());
     if (slice.sequence->generated() == 0) stats_.prompt_tokens += slice.rows;
@@ -285,6 +286,11 @@ void EngineCore::note_slices(const std::vector<Slice>& slices) {
 void EngineCore::end_period(std::int64_t now) {
   period_.seconds = static_cast<double>(now - period_begun_ns_) / 1e9;
   period_.work = stats_.work.since(before_period_.work);
+  if (period_.seconds > 0)
+    period_.utilisation = {options_.unit_times.arithmetic_s(period_.work) / period_.seconds,
+                           options_.unit_times.reading_s(period_.work) / period_.seconds,
+                           static_cast<double>(period_.work.busy_ns) / 1e9 / period_.seconds};
+  stats_.utilisation = period_.utilisation;
   period_.tokens = stats_.generated_tokens - before_period_.generated_tokens;
   period_.preemptions = scheduler_.preemptions() - before_period_.preemptions;
   period_.waiting = scheduler_.waiting();

@@ -27,7 +27,8 @@ struct CoreOptions {
   std::vector<TokenId> eos;
   SchedulerLimits scheduler;
   bool speculate = true;  // engine/speculation.h
-  Tune tune = nullptr;    // asked after each period in which something ran
+  UnitTimes unit_times;
+  Tune tune = nullptr;  // asked after each period in which something ran
 };
 
 class EngineCore {

@@ -228,6 +228,16 @@ std::int64_t KvPool::pages_short(const PageTable& table, std::int64_t tokens) co
   return std::max<std::int64_t>(0, pages_for(tokens) - held);
 }
 
+std::int64_t KvPool::bytes_seen(std::int64_t position) const {
+  std::int64_t bytes = 0;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const std::int64_t window = groups_[g].spec.window;
+    const std::int64_t tokens = window > 0 ? std::min(position, window) : position;
+    bytes += tokens * cache_->page_bytes(g) / page_tokens();
+  }
+  return bytes;
+}
+
 std::int64_t KvPool::tokens_max() const {
   std::int64_t pages = INT64_MAX;
   for (std::size_t g = 0; g < groups_.size(); ++g) pages = std::min(pages, cache_->pages(g));

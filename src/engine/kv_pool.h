@@ -54,6 +54,8 @@ class KvPool {
   bool has_room(std::int64_t tokens, std::int64_t promised = 0) const;
   // The pages of every group that grow() would still have to find.
   std::int64_t pages_short(const PageTable& table, std::int64_t tokens) const;
+  // What a token at this position has to read of those before it.
+  std::int64_t bytes_seen(std::int64_t position) const;
   // The most tokens one sequence can hold when it is alone.
   std::int64_t tokens_max() const;
 

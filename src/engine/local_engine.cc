@@ -64,6 +64,7 @@ LocalEngine::LocalEngine(std::shared_ptr<const model::Model> model, const Engine
              .eos = model_->config().eos,
              .scheduler = {options.batch_tokens_max, options.running_max, options.admission},
              .speculate = options.speculate,
+             .unit_times = options.unit_times,
              .tune = options.tune},
             clock) {
   limits_.context = std::min(context, pool_.tokens_max());
@@ -146,7 +147,10 @@ void LocalEngine::post(Message message) {
 
 EngineStats LocalEngine::stats() const {
   const std::lock_guard lock(mutex_);
-  return stats_;
+  EngineStats out = stats_;
+  // Without steps no period ends.
+  if (out.running == 0 && now_ns() - stepped_ns_ > 2 * kPeriodNs) out.utilisation = {};
+  return out;
 }
 
 void LocalEngine::loop() {
@@ -229,6 +233,7 @@ void LocalEngine::count_queue() {
 void LocalEngine::publish() {
   const std::lock_guard lock(mutex_);
   core_.fill(stats_);
+  stepped_ns_ = now_ns();
 }
 
 }  // namespace hearth::engine

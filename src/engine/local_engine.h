@@ -33,6 +33,7 @@ struct EngineOptions {
   // weights take.
   std::int64_t prefix_cache_bytes = -1;
   bool speculate = true;  // engine/speculation.h
+  UnitTimes unit_times;   // for stats().utilisation
   Tune tune = nullptr;    // called on the engine's thread; ops/tuner.h
   // Called once, on the engine's thread, after a fatal error has ended everything that was open:
   // stats().healthy is false from then on, and submit() refuses with "engine_failed".
@@ -99,6 +100,7 @@ class LocalEngine final : public Engine {
   ServiceRate rate_;
   bool stopping_ = false;
   EngineStats stats_;
+  std::int64_t stepped_ns_ = 0;
 
   std::thread thread_;  // last: uses all of the above
 };

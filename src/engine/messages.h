@@ -107,17 +107,41 @@ struct StepRows {
   }
 };
 
-// What passes through the model were made of: enough to tell operations and bytes from.
+// What passes through the model were made of.
 struct Work {
   std::int64_t passes = 0;      // each reads all weights once
   std::int64_t rows = 0;        // tokens through all layers
   std::int64_t logit_rows = 0;  // tokens through the head
+  std::int64_t kv_bytes = 0;    // of keys and values that had to be read
   std::int64_t busy_ns = 0;     // in passes
 
   Work since(const Work& earlier) const {
     return {passes - earlier.passes, rows - earlier.rows, logit_rows - earlier.logit_rows,
-            busy_ns - earlier.busy_ns};
+            kv_bytes - earlier.kv_bytes, busy_ns - earlier.busy_ns};
   }
+};
+
+// The least time for it on this machine, at its measured peaks; all 0: not measured.
+struct UnitTimes {
+  double row_s = 0;        // the arithmetic of a token through all layers
+  double logit_row_s = 0;  // and through the head
+  double pass_s = 0;       // reading all weights
+  double kv_byte_s = 0;
+
+  double arithmetic_s(const Work& w) const {
+    return static_cast<double>(w.rows) * row_s + static_cast<double>(w.logit_rows) * logit_row_s;
+  }
+  double reading_s(const Work& w) const {
+    return static_cast<double>(w.passes) * pass_s + static_cast<double>(w.kv_bytes) * kv_byte_s;
+  }
+};
+
+// Of the last second or so, each from 0 to 1 (a peak is what was measured once: a little more can
+// happen).
+struct Utilisation {
+  double arithmetic = 0;  // useful operations against the measured peak
+  double bandwidth = 0;   // bytes that had to be read against the measured peak
+  double busy = 0;        // time in passes
 };
 
 // What may be changed while an engine runs (ops/tuner.h does). Both at least 1, and never above
@@ -141,7 +165,8 @@ struct EngineStats {
   std::int64_t drafts = 0;           // guessed tokens that were computed, since the start
   std::int64_t drafts_accepted = 0;  // those of them that were right
   Work work;                         // since the start
-  LiveLimits limits;                 // in force
+  Utilisation utilisation;
+  LiveLimits limits;                            // in force
   std::map<std::string, std::int64_t> tunings;  // decisions of the tuner by reason
   StepRows steps;                               // since the start
   bool healthy = true;                          // false once the engine met a fatal error

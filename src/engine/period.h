@@ -15,6 +15,7 @@ struct Period {
   LatencyHistogram token_intervals;  // of one answer, from token to token
   LatencyHistogram first_tokens;     // from submission
   Work work;
+  Utilisation utilisation;
   std::int64_t tokens = 0;  // generated
   std::int64_t preemptions = 0;
   std::int64_t running_most = 0;      // choices at once
