@@ -30,7 +30,8 @@ void say_only(GenerateRequest& request, TokenId kinds) {
 }
 
 class Speculating : public ::testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Models, Speculating, testing::Values("llama", "gemma3_text", "quantized"));
+INSTANTIATE_TEST_SUITE_P(Models, Speculating,
+                         ::testing::Values("llama", "gemma3_text", "quantized"));
 
 TEST_P(Speculating, TheTextIsTheSameToTheBit) {
   const auto model = tiny_model(GetParam());
