@@ -12,11 +12,14 @@
 // kSlo raises additively and lowers multiplicatively (Chiu and Jain 1989) on what users feel: the
 // P95 of the time per output token (TPOT) and of the time to the first token (TTFT). Around that:
 //   - A sequence that runs is never evicted, so a lower `running` takes effect as sequences end.
-//     Until then nothing that was measured says anything about it.
+//     Until then nothing that is measured says anything about it.
 //   - `prompt_rows` never exceeds what the measured cost of a step says fits into kModelShare of
 //     the target, so that a tight target is met at once; feedback trims what the model misses.
+//   - TPOT over its target: `prompt_rows` gives way first, `running` if that did not help. What was
+//     raised by much just before is undone instead.
 //   - A level that was too much is remembered for kProbePeriods. Meanwhile the limit grows no
 //     further than half way back to it: that is what keeps it from hunting.
+// docs/tuner.md says what that looks like from outside.
 #pragma once
 
 #include <cstdint>

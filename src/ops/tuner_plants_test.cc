@@ -54,6 +54,7 @@ Setup draw_setup(Draw& draw) {
   // A sequence lives for 2 to 40 seconds at the target.
   shape.output = std::min(std::max(draw.log(30, 1500), 2000 / shape.a_ms), 40'000 / target);
   shape.pages = (shape.prompt + shape.output) * draw.log(2, 1000);
+  shape.queue_max = draw.log(2, 500);
   shape.lag = draw.even(0.4, 1);
   shape.noise = draw.even(0, 0.15);
   shape.has_model = draw.even(0, 1) < 0.7;
@@ -162,7 +163,7 @@ class OnePlant {
     const double target = setup_.targets.tpot_ms;
     const double climb = 3 * std::min(feasible(), 50.0) +
                          3 * std::log(std::max(1.0, feasible() / 50)) / std::log(1.02);
-    const double lives = 8 * plant_.shape().output * target / 1e3;
+    const double lives = 6 * plant_.shape().output * target / 1e3;
     const int settling = static_cast<int>(120 + climb + lives);
     for (int i = 0; i < settling; ++i) period(requests_s);
     const Watched watched = watch(requests_s);

@@ -4,6 +4,9 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <random>
+#include <utility>
 #include <vector>
 
 namespace hearth::ops {
@@ -145,6 +148,35 @@ TEST(Tuner, RefusesMistakes) {
       EXPECT_EQ(tuner.error().code, "invalid_tuner");
     }
     EXPECT_TRUE(Tuner::create(mode, {1, 1, 1}, {}).has_value());
+  }
+}
+
+// Whatever is measured, also what cannot be.
+TEST(Tuner, StaysInBoundsOnAnyInput) {
+  constexpr auto kLeast = std::numeric_limits<std::int64_t>::min();
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+  const std::vector<double> numbers{kNan, kInfinity, -1, -0.0, 0,   5e-324, 1e-300, 0.1,
+                                    0.5,  0.9,       1,  100,  240, 260,    1e9,    1e300};
+  const std::vector<std::int64_t> counts{kLeast, -1, 0, 1, 7, 100, 512, kMost};
+  std::mt19937_64 random(1);
+  const auto number = [&]() -> std::optional<double> {
+    const std::size_t index = random() % (numbers.size() + 1);
+    return index < numbers.size() ? std::optional(numbers[index]) : std::nullopt;
+  };
+  const auto count = [&] { return counts[random() % counts.size()]; };
+  for (int trial = 0; trial < 300; ++trial) {
+    const TunerBounds bounds{1 + static_cast<std::int64_t>(random() % 200), 64, 16};
+    const double target = std::pow(10, static_cast<double>(random() % 600) - 300);
+    Tuner tuner = tuner_of(static_cast<TunerMode>(trial % 3), bounds, {target, target});
+    for (int i = 0; i < 1000; ++i) {
+      const TunerDecision decision =
+          tuner.decide({number(), number(), number(), number(), number(), count(), count(), count(),
+                        count(), number(), number()});
+      ASSERT_EQ(decision.limits, tuner.limits());
+      ASSERT_TRUE(decision.limits.running >= 1 && decision.limits.running <= bounds.running_max &&
+                  decision.limits.prompt_rows >= 16 && decision.limits.prompt_rows <= 64)
+          << trial;
+    }
   }
 }
 
