@@ -133,7 +133,8 @@ Status bench(const Options& options) {
   const std::int64_t wanted = std::max(longest, options.depth) + options.tokens + 8;
   if (engine_options.context == 0)
     engine_options.context = std::min(wanted, model->config().context);
-  HEARTH_TRY(const auto engine, start_engine(model, engine_options));
+  HEARTH_TRY(const auto engine,
+             engine::LocalEngine::create(model, apps::engine_options(engine_options)));
   std::mt19937 random(1);
   OrderedJson out;
   out["machine"] = {{"cpu", cpu_model_name()},

@@ -26,7 +26,8 @@ Status generate(const Options& options) {
   request.max_tokens = options.max_tokens;
   request.ignore_eos = options.ignore_eos;
   HEARTH_TRY(auto model, load_model(options));
-  HEARTH_TRY(const auto engine, start_engine(std::move(model), options));
+  HEARTH_TRY(const auto engine,
+             engine::LocalEngine::create(std::move(model), engine_options(options)));
   std::vector<engine::TokenId> tokens;
   HEARTH_TRY_VOID(generate_and_wait(*engine, std::move(request), [&](const engine::Event& event) {
     if (event.token) tokens.push_back(event.token->id);

@@ -147,9 +147,7 @@ Result<std::shared_ptr<const model::Model>> load_model(const ModelOptions& optio
   return load_model(std::move(source), options);
 }
 
-Result<std::unique_ptr<engine::LocalEngine>> start_engine(std::shared_ptr<const model::Model> model,
-                                                          const ModelOptions& options,
-                                                          std::function<void()> on_failure) {
+engine::EngineOptions engine_options(const ModelOptions& options) {
   engine::EngineOptions out;
   out.context = options.context;
   out.batch_tokens_max = options.batch_tokens_max;
@@ -161,8 +159,7 @@ Result<std::unique_ptr<engine::LocalEngine>> start_engine(std::shared_ptr<const 
   out.queue_tokens_max = options.queue_tokens_max;
   out.cache_bytes = options.cache_mib << 20;
   out.prefix_cache_bytes = options.prefix_cache_mib < 0 ? -1 : options.prefix_cache_mib << 20;
-  out.on_failure = std::move(on_failure);
-  return engine::LocalEngine::create(std::move(model), out);
+  return out;
 }
 
 Result<std::shared_ptr<const text::Tokenizer>> make_model_tokenizer(

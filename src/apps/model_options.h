@@ -27,6 +27,9 @@ struct ModelOptions {
   std::int64_t batch_tokens_max = 4096;
   std::string admission = "fair";    // fair, shortest; of commands only `serve` asks for it
   std::string speculation = "auto";  // auto, off
+  std::string tuner = "slo";         // slo, rule, off; of commands only `serve` asks for these
+  double target_tpot_ms = 250;
+  double target_ttft_ms = 5000;
   // Only in the configuration file.
   std::int64_t running_max = 64;
   std::int64_t queue_requests_max = 1024;
@@ -53,9 +56,8 @@ Status lock_in(const std::string& model, std::vector<std::string> also_readable 
 Result<std::shared_ptr<const model::Model>> load_model(const ModelOptions& options);
 Result<std::shared_ptr<const model::Model>> load_model(model::ModelSource source,
                                                        const ModelOptions& options);
-Result<std::unique_ptr<engine::LocalEngine>> start_engine(std::shared_ptr<const model::Model> model,
-                                                          const ModelOptions& options,
-                                                          std::function<void()> on_failure = {});
+// As the options say, without a tuner.
+engine::EngineOptions engine_options(const ModelOptions& options);
 
 Result<std::shared_ptr<const text::Tokenizer>> make_model_tokenizer(
     const model::ModelSource& source);

@@ -88,6 +88,18 @@ void add_serve(CLI::App& root) {
       ->add_option("--admission", options->admission,
                    "Who comes next of those that wait: fair, shortest [fair]")
       ->check(CLI::IsMember({"fair", "shortest"}));
+  command
+      ->add_option("--tuner", options->tuner,
+                   "Who moves the limits of the batch: slo, rule, off [slo]")
+      ->check(CLI::IsMember({"slo", "rule", "off"}));
+  command
+      ->add_option("--target-tpot-ms", options->target_tpot_ms,
+                   "Milliseconds a token that 95 of 100 are to keep within [250]")
+      ->check(CLI::Range(0.01, 1e6));
+  command
+      ->add_option("--target-ttft-ms", options->target_ttft_ms,
+                   "Milliseconds to the first token that 95 of 100 are to keep within [5000]")
+      ->check(CLI::Range(0.01, 1e8));
   command->callback([options, command] {
     const auto given = [&](const char* name, std::function<void(ServeConfig&)> put) {
       if (command->count(name) > 0) options->given.push_back(std::move(put));
@@ -109,6 +121,9 @@ void add_serve(CLI::App& root) {
     given("--kv-type", each(&ModelOptions::kv_type));
     given("--max-batch-tokens", each(&ModelOptions::batch_tokens_max));
     given("--admission", each(&ModelOptions::admission));
+    given("--tuner", each(&ModelOptions::tuner));
+    given("--target-tpot-ms", each(&ModelOptions::target_tpot_ms));
+    given("--target-ttft-ms", each(&ModelOptions::target_ttft_ms));
     given("--speculation", each(&ModelOptions::speculation));
     finish_command(start(o));
   });

@@ -128,6 +128,14 @@ void describe(Settings& in, ServedOptions& model) {
       "admission", model.admission, {"fair", "shortest"},
       "Who comes next of those that wait. fair: who has had least, short prompts before long\n"
       "ones that are still young; shortest: the shortest prompt, however long others wait.");
+  in.choice(
+      "tuner", model.tuner, {"slo", "rule", "off"},
+      "Who moves running_max and how much of prompts a step computes beside running answers:\n"
+      "slo keeps the two targets, rule looks at the utilisation alone, off leaves them.");
+  in.number("target_tpot_ms", model.target_tpot_ms, 0.01, 1e6,
+            "Milliseconds a token that 95 of 100 are to keep within.");
+  in.number("target_ttft_ms", model.target_ttft_ms, 0.01, 1e8,
+            "Milliseconds to the first token that 95 of 100 are to keep within.");
   in.choice("speculation", model.speculation, {"auto", "off"},
             "Tokens guessed from what a text said before and computed together, where that pays.");
   in.integer("max_batch_tokens", model.batch_tokens_max, 1, 1 << 20, "Tokens computed per step.");

@@ -3,13 +3,18 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <mutex>
 #include <new>
+#include <optional>
 #include <system_error>
 #include <utility>
 
+#include "backend/machine.h"
 #include "base/cpu.h"
 #include "base/fault_point.h"
 #include "base/log.h"
+#include "model/token_cost.h"
+#include "ops/engine_tuner.h"
 
 namespace hearth::apps {
 namespace {
@@ -46,15 +51,52 @@ auto contained(const std::string& name, Work work) -> decltype(work()) {
   }
 }
 
+// Measured when the first model is loaded, before it is: nothing else is at work then.
+Result<backend::MachinePeaks> machine_peaks(int threads) {
+  static std::mutex mutex;
+  static std::optional<backend::MachinePeaks> peaks;
+  const std::lock_guard lock(mutex);
+  if (!peaks) {
+    HEARTH_TRY(peaks, backend::measure_peaks(threads, 3));
+  }
+  return *peaks;
+}
+
+engine::UnitTimes unit_times(const model::Model& model, const backend::MachinePeaks& peaks) {
+  const model::TokenCost cost = model::token_cost(model);
+  const double byte_s = 1e-9 / peaks.read_gb_s;
+  return {cost.layers.seconds(peaks), cost.head.seconds(peaks), cost.bytes_read * byte_s, byte_s};
+}
+
+Status set_tuner(const ServedOptions& options, const std::string& id, engine::EngineOptions& out) {
+  if (options.tuner == "off") return {};
+  ops::TunerBounds bounds;
+  bounds.running_max = out.running_max;
+  bounds.prompt_rows_max = out.batch_tokens_max;
+  bounds.prompt_rows_min = std::min(bounds.prompt_rows_min, out.batch_tokens_max);
+  HEARTH_TRY(
+      ops::Tuner tuner,
+      ops::Tuner::create(options.tuner == "rule" ? ops::TunerMode::kRule : ops::TunerMode::kSlo,
+                         bounds, {options.target_tpot_ms, options.target_ttft_ms}));
+  out.limits = {tuner.limits().running, tuner.limits().prompt_rows};
+  out.tune = ops::tune_engine(std::move(tuner), id);
+  return {};
+}
+
 Result<api::ServedModel> load(OpenedModel opened, engine::EngineReaper& reaper,
                               std::function<void()> on_failure) {
   const auto begun = std::chrono::steady_clock::now();
   api::ServedModel served = std::move(opened.served);
   if (FAULT_POINT("model.load")) throw std::bad_alloc();
+  HEARTH_TRY(const auto peaks, machine_peaks(opened.options.threads));
+  engine::EngineOptions options = engine_options(opened.options);
+  HEARTH_TRY_VOID(set_tuner(opened.options, served.id, options));
   HEARTH_TRY(auto model, load_model(std::move(opened.source), opened.options));
   const std::string device = model->backend().describe();
   served.weight_bytes = model->backend().weight_bytes();
-  HEARTH_TRY(auto engine, start_engine(std::move(model), opened.options, std::move(on_failure)));
+  options.unit_times = unit_times(*model, peaks);
+  options.on_failure = std::move(on_failure);
+  HEARTH_TRY(auto engine, engine::LocalEngine::create(std::move(model), options));
   served.cache_bytes = engine->cache_bytes();
   served.created = std::chrono::duration_cast<std::chrono::seconds>(
                        std::chrono::system_clock::now().time_since_epoch())

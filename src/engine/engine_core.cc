@@ -16,7 +16,9 @@ EngineCore::EngineCore(std::unique_ptr<KvPool> pool, std::unique_ptr<Runner> run
       pool_(std::move(pool)),
       runner_(std::move(runner)),
       scheduler_(*pool_, options_.scheduler) {
-  stats_.limits = {options_.scheduler.running_max, options_.scheduler.batch_tokens_max};
+  stats_.limits = options_.limits.value_or(
+      LiveLimits{options_.scheduler.running_max, options_.scheduler.batch_tokens_max});
+  scheduler_.set_limits(stats_.limits);
 }
 
 void EngineCore::submit(std::shared_ptr<RequestState> state) {

@@ -28,7 +28,8 @@ struct CoreOptions {
   SchedulerLimits scheduler;
   bool speculate = true;  // engine/speculation.h
   UnitTimes unit_times;
-  Tune tune = nullptr;  // asked after each period in which something ran
+  std::optional<LiveLimits> limits;  // to begin with; else as `scheduler` has it
+  Tune tune = nullptr;               // asked after each period in which something ran
 };
 
 class EngineCore {

@@ -65,6 +65,7 @@ LocalEngine::LocalEngine(std::shared_ptr<const model::Model> model, const Engine
              .scheduler = {options.batch_tokens_max, options.running_max, options.admission},
              .speculate = options.speculate,
              .unit_times = options.unit_times,
+             .limits = options.limits,
              .tune = options.tune},
             clock) {
   limits_.context = std::min(context, pool_.tokens_max());

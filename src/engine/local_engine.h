@@ -32,9 +32,10 @@ struct EngineOptions {
   // Of them what may stay for prompts that begin alike when no request uses it; < 0: as much as the
   // weights take.
   std::int64_t prefix_cache_bytes = -1;
-  bool speculate = true;  // engine/speculation.h
-  UnitTimes unit_times;   // for stats().utilisation
-  Tune tune = nullptr;    // called on the engine's thread; ops/tuner.h
+  bool speculate = true;             // engine/speculation.h
+  UnitTimes unit_times;              // for stats().utilisation
+  std::optional<LiveLimits> limits;  // to begin with; none: the two above
+  Tune tune = nullptr;               // called on the engine's thread; ops/tuner.h
   // Called once, on the engine's thread, after a fatal error has ended everything that was open:
   // stats().healthy is false from then on, and submit() refuses with "engine_failed".
   std::function<void()> on_failure = nullptr;
