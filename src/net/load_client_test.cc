@@ -1,6 +1,10 @@
 #include "net/load_client.h"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -218,6 +222,44 @@ TEST(LoadClient, GivesUpWhenTheTimeHasPassed) {
   const auto record = ask(*client, {{"/", "{}"}}).front();
   EXPECT_EQ(record->code(), "timeout");
   EXPECT_TRUE(eventually([&] { return held.disconnects == 1; }));
+  held.forget();
+}
+
+TEST(LoadClient, GivesUpConnecting) {
+  // A listener whose queue is full: the kernel answers no further SYN.
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  void* const raw = &address;  // the socket calls take every family through this one type
+  ASSERT_EQ(::bind(listener, static_cast<sockaddr*>(raw), size), 0);
+  ASSERT_EQ(::listen(listener, 0), 0);
+  ASSERT_EQ(::getsockname(listener, static_cast<sockaddr*>(raw), &size), 0);
+  const std::uint16_t port = ntohs(address.sin_port);
+  const testing::LoopbackClient filler(port);
+  const auto client =
+      client_of("http://127.0.0.1:" + std::to_string(port), {.connect_timeout = milliseconds(50)});
+  const auto record = ask(*client, {{"/", "{}"}}).front();
+  EXPECT_EQ(record->code(), "timeout");
+  EXPECT_THAT(record->message(), HasSubstr("connecting"));
+  ::close(listener);
+}
+
+TEST(LoadClient, CanBeDroppedWithOpenRequests) {
+  Held held;
+  RunningServer server({}, held.handler());
+  auto client = client_of(address(server));
+  const auto record = std::make_shared<Record>();
+  client->send({"/", "{}"}, record);
+  client.reset();  // not even begun
+  client = client_of(address(server));
+  client->at(std::chrono::steady_clock::now() + std::chrono::hours(1), [] {});
+  client->send({"/", "{}"}, record);
+  client->at(std::chrono::steady_clock::now() + milliseconds(20), [&] { client->stop(); });
+  client->run();
+  client.reset();  // its connection has just been closed
+  EXPECT_EQ(record->ends, 1);
   held.forget();
 }
 

@@ -173,7 +173,9 @@ def test_ctrl_c_ends_it_with_a_report(hearth, server):
         text=True,
     )  # fmt: skip
     before = metric(server, "vllm:generation_tokens_total")
+    deadline = time.monotonic() + 60
     while metric(server, "vllm:generation_tokens_total") < before + 40:
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=30)
