@@ -186,6 +186,14 @@ TEST(LoadRun, RetriesStayWithinATenth) {
   EXPECT_THAT(result.report.first_failure(), HasSubstr("429: not now"));
 }
 
+TEST(LoadRun, TheTenthIsThatOfTheRequestsSoFar) {
+  FakeServer server;
+  server.refusal = [](int n) { return n < 9 ? 429 : 0; };
+  const LoadResult result = run(server, options_of(100, 1));
+  EXPECT_EQ(result.report.refused(), 9);  // the ten of all that will come do not help yet
+  EXPECT_EQ(result.report.retries(), 0);
+}
+
 TEST(LoadRun, ARetryThatIsAnsweredCountsAsAnswered) {
   FakeServer server;
   server.refusal = [](int n) { return n == 15 ? 503 : 0; };
