@@ -61,9 +61,8 @@ def test_a_closed_loop(hearth, server):
         ordered = [got[name][p] for p in ("p50", "p90", "p95", "p99", "max")]
         assert ordered == sorted(ordered) and ordered[0] > 0, name
     assert got["ttft_ms"]["p50"] < got["total_ms"]["p50"]
-    # Nine tokens after the first, in the mean.
-    mean = (got["total_ms"]["p50"] - got["ttft_ms"]["p50"]) / 9
-    assert got["tpot_ms"]["p50"] == pytest.approx(mean, rel=0.5)
+    # Nine tokens after the first lie between it and the end.
+    assert 9 * got["tpot_ms"]["max"] < got["total_ms"]["max"]
     deadline = time.monotonic() + 10  # counters are told after a step
     while metric(server, "vllm:generation_tokens_total") - before != 120:
         assert time.monotonic() < deadline
