@@ -231,6 +231,7 @@ void add_bench(CLI::App& root) {
   command->add_flag("--profile", options->profile, "Also the time of each kind of operation");
   command->add_flag("--json", options->json, "One JSON document");
   command->callback([options] { finish_command(bench(*options)); });
+  add_bench_serve(*group);
 }
 
 }  // namespace hearth::apps

@@ -33,6 +33,7 @@ void add_logits(CLI::App& root);
 void add_run(CLI::App& root);
 void add_serve(CLI::App& root);
 void add_bench(CLI::App& root);
+void add_bench_serve(CLI::App& group);  // of bench
 void add_synth(CLI::App& root);
 
 }  // namespace hearth::apps
