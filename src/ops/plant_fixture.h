@@ -21,6 +21,7 @@ struct PlantShape {
   double queue_max = 500;             // requests; more are refused
   double lag = 1;                     // share of a new measurement, 0 to 1
   double noise = 0;                   // of a measurement, +- this share of it
+  double hiccups = 0;                 // share of periods in which something else takes the machine
   bool has_model = true;
   double decode_error = 1, row_error = 1;  // what the model of a step's cost says, over the truth
 
@@ -69,7 +70,8 @@ class Plant {
     period.prompt_rows_most = admitted_s > 0 ? static_cast<std::int64_t>(burst) : 0;
     if (any) {
       seen_tpot_ms_ += shape_.lag * (tpot_ms_ - seen_tpot_ms_);
-      period.tpot_p95_ms = noisy(seen_tpot_ms_, shape_.noise);
+      const bool hiccup = std::bernoulli_distribution(shape_.hiccups)(random_);
+      period.tpot_p95_ms = (hiccup ? 4 : 1) * noisy(seen_tpot_ms_, shape_.noise);
       period.ttft_p95_ms = noisy(ttft_ms_, shape_.noise);
       period.tokens_s = noisy(rows, shape_.noise);
       // As a share of an engine that does nothing but decode a large batch.

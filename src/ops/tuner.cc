@@ -15,6 +15,7 @@ constexpr double kLower = 0.9;
 constexpr double kLowerClearly = 0.7;  // so that it can be told from noise whether it helped
 constexpr double kLowerMost = 0.5;
 constexpr double kHelped = 0.95;
+constexpr double kOutlier = 2;  // targets; what is more than that counts as that
 constexpr double kLowerForMemory = 0.7;
 constexpr double kThroughputLoss = 0.1;
 constexpr std::int64_t kWorsePeriods = 3;
@@ -204,7 +205,10 @@ TunerReason Tuner::decide_slo(const TunerPeriod& period) {
   running_.pass_period();
   prompt_rows_.pass_period();
   const bool draining = period.running_most > running_.value();
-  if (period.tpot_p95_ms && !std::exchange(mixed_, false)) tpot_ms_.add(*period.tpot_p95_ms);
+  if (period.tpot_p95_ms && !std::exchange(mixed_, false)) {
+    tpot_ms_.add(std::min(*period.tpot_p95_ms, kOutlier * targets_.tpot_ms));
+    over_in_a_row_ = *period.tpot_p95_ms > targets_.tpot_ms ? over_in_a_row_ + 1 : 0;
+  }
 
   if (fit_prompt_rows(period)) return TunerReason::kCostModel;
   if (freeze_ > 0) {
@@ -231,7 +235,11 @@ TunerReason Tuner::decide_slo(const TunerPeriod& period) {
     return period.tpot_p95_ms ? TunerReason::kSettling : TunerReason::kNotMeasured;
   }
   const bool ttft_over = period.ttft_p95_ms && *period.ttft_p95_ms > targets_.ttft_ms;
-  if (tpot_ms_.value() > targets_.tpot_ms) return lower_for_tpot(period, ttft_over);
+  if (tpot_ms_.value() > targets_.tpot_ms) {
+    // A single period may have been a hiccup of the machine.
+    if (over_in_a_row_ < 2) return draining ? TunerReason::kDraining : TunerReason::kSettling;
+    return lower_for_tpot(period, ttft_over);
+  }
   still_over_ = false;
   prompts_blamed_ = true;
   before_step_.reset();

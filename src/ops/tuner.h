@@ -196,6 +196,7 @@ class Tuner {
   TunedLimit running_;
   TunedLimit prompt_rows_;
   FadingMean tpot_ms_{0.3};
+  std::int64_t over_in_a_row_ = 0;  // periods in which TPOT was over its target
   FadingMean decode_step_ms_{0.5};
   FadingMean row_ms_{0.5};
   FadingMean tokens_s_{0.3};

@@ -1,7 +1,7 @@
 // The tuner against 10,000 random engines (plant_fixture.h): targets, costs, models of the cost
-// with errors or none, lags, noise, pages and loads are all drawn. Each gets three loads: too much
-// for it, little, and too much again with another cost of a sequence (longer contexts, or shorter).
-// Under too much load and once settled, 100 periods are looked at.
+// with errors or none, lags, noise, hiccups, pages and loads are all drawn. Each gets three loads:
+// too much for it, little, and too much again with another cost of a sequence (longer contexts, or
+// shorter). Under too much load and once settled, 100 periods are looked at.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -57,6 +57,7 @@ Setup draw_setup(Draw& draw) {
   shape.queue_max = draw.log(2, 500);
   shape.lag = draw.even(0.4, 1);
   shape.noise = draw.even(0, 0.15);
+  shape.hiccups = draw.even(0, 0.02);
   shape.has_model = draw.even(0, 1) < 0.7;
   shape.decode_error = draw.even(0.85, 1.15);
   shape.row_error = draw.even(0.85, 1.15);
@@ -144,7 +145,8 @@ class OnePlant {
       watched.tpot_share += tpot_ms / setup_.targets.tpot_ms;
       watched.over += tpot_ms > 1.1 * setup_.targets.tpot_ms;
       watched.preempting += seen.preemptions > 0;
-      watched.saturated += seen.running_most >= before.running && seen.waiting > 0;
+      watched.saturated += seen.running_most >= before.running && seen.waiting > 0 &&
+                           plant_.running() > 0.95 * limit;
       watched.running += static_cast<double>(limits_.running);
       watched.least = std::min(watched.least, limits_.running);
       watched.most = std::max(watched.most, limits_.running);
