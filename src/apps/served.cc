@@ -68,7 +68,8 @@ engine::UnitTimes unit_times(const model::Model& model, const backend::MachinePe
   return {cost.layers.seconds(peaks), cost.head.seconds(peaks), cost.bytes_read * byte_s, byte_s};
 }
 
-Status set_tuner(const ServedOptions& options, const std::string& id, engine::EngineOptions& out) {
+Status set_tuner(const ServedOptions& options, const std::string& id,
+                 const engine::UnitTimes& units, engine::EngineOptions& out) {
   if (options.tuner == "off") return {};
   ops::TunerBounds bounds;
   bounds.running_max = out.running_max;
@@ -78,6 +79,9 @@ Status set_tuner(const ServedOptions& options, const std::string& id, engine::En
       ops::Tuner tuner,
       ops::Tuner::create(options.tuner == "rule" ? ops::TunerMode::kRule : ops::TunerMode::kSlo,
                          bounds, {options.target_tpot_ms, options.target_ttft_ms}));
+  // Half of the peaks is what a step reaches about.
+  constexpr double kMs = 2 * 1e3;
+  tuner.expect(kMs * (units.pass_s + units.logit_row_s), kMs * units.row_s);
   out.limits = {tuner.limits().running, tuner.limits().prompt_rows};
   out.tune = ops::tune_engine(std::move(tuner), id);
   return {};
@@ -90,11 +94,11 @@ Result<api::ServedModel> load(OpenedModel opened, engine::EngineReaper& reaper,
   if (FAULT_POINT("model.load")) throw std::bad_alloc();
   HEARTH_TRY(const auto peaks, machine_peaks(opened.options.threads));
   engine::EngineOptions options = engine_options(opened.options);
-  HEARTH_TRY_VOID(set_tuner(opened.options, served.id, options));
   HEARTH_TRY(auto model, load_model(std::move(opened.source), opened.options));
   const std::string device = model->backend().describe();
   served.weight_bytes = model->backend().weight_bytes();
   options.unit_times = unit_times(*model, peaks);
+  HEARTH_TRY_VOID(set_tuner(opened.options, served.id, options.unit_times, options));
   options.on_failure = std::move(on_failure);
   HEARTH_TRY(auto engine, engine::LocalEngine::create(std::move(model), options));
   served.cache_bytes = engine->cache_bytes();

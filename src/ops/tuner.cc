@@ -26,7 +26,7 @@ struct ReasonText {
 };
 
 // In the order of TunerReason.
-constexpr std::array<ReasonText, 19> kReasons{{
+constexpr std::array<ReasonText, 20> kReasons{{
     {"off", "the limits are as configured"},
     {"idle", "nothing ran"},
     {"not_measured", "not enough was measured"},
@@ -40,6 +40,7 @@ constexpr std::array<ReasonText, 19> kReasons{{
     {"cost_model", "so many prompt rows do not fit into the time per token"},
     {"tpot_over", "tokens come too slowly"},
     {"tpot_before_ttft", "tokens come too slowly; the first one is late as well, but second to it"},
+    {"disturbed", "tokens come too slowly, but steps are quick enough: the machine has other work"},
     {"target_impossible", "tokens come too slowly even at the least limits: the target is too low"},
     {"draining", "more run than may: waiting for them to end"},
     {"settling", "a limit moved lately: measuring what that did"},
@@ -183,6 +184,13 @@ TunerDecision Tuner::decide(const TunerPeriod& measured) {
   return decision;
 }
 
+void Tuner::expect(double decode_step_ms, double row_ms) {
+  if (mode_ != TunerMode::kSlo) return;
+  decode_step_ms_.add(decode_step_ms);
+  row_ms_.add(row_ms);
+  prompt_rows_.cap(prompt_rows_that_fit());
+}
+
 TunerReason Tuner::decide_rule(const TunerPeriod& period) {
   if (!period.utilisation) return TunerReason::kNotMeasured;
   auto reason = TunerReason::kSteady;
@@ -289,7 +297,9 @@ TunerReason Tuner::lower_for_tpot(const TunerPeriod& period, bool ttft_over) {
     // Prompts first. Whichever it was, if that did not help it is the other's turn.
     if (again && tpot_ms_.value() > kHelped * lowered_at_ms_) prompts_blamed_ = !prompts_blamed_;
     lowered_at_ms_ = tpot_ms_.value();
-    const bool running = period.running_most <= now.running && !running_.at_least();
+    const bool quick =
+        period.decode_step_ms && *period.decode_step_ms < kBlameShare * targets_.tpot_ms;
+    const bool running = period.running_most <= now.running && !running_.at_least() && !quick;
     if (prompts && (prompts_blamed_ || !running))
       prompt_rows_.lower(std::min(now.prompt_rows, period.prompt_rows_most),
                          again ? std::min(factor, kLowerClearly) : factor);
@@ -297,7 +307,8 @@ TunerReason Tuner::lower_for_tpot(const TunerPeriod& period, bool ttft_over) {
       running_.lower(std::min(now.running, period.running_most), factor);
   }
   if (limits() == now) {
-    if (period.running_most <= now.running) return TunerReason::kTargetImpossible;
+    if (period.running_most <= now.running)
+      return running_.at_least() ? TunerReason::kTargetImpossible : TunerReason::kDisturbed;
     tpot_ms_.restart();
     return TunerReason::kDraining;
   }

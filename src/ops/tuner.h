@@ -81,6 +81,7 @@ enum class TunerReason : std::uint8_t {
   kCostModel,         // prompt_rows lowered to what the cost of a step allows
   kTpotOver,          // lowered
   kTpotBeforeTtft,    // lowered, though TTFT is over as well: who reads already comes first
+  kDisturbed,         // TPOT is over, but not by what the limits could change
   kTargetImpossible,  // both limits are at their least and TPOT is still over
   kDraining,          // more run than may: waiting for them to end
   kSettling,          // a limit moved lately: measuring what that did
@@ -161,6 +162,8 @@ class Tuner {
   static constexpr std::int64_t kPromptRowsStart = 512;  // kSlo
   static constexpr double kRoomShare = 0.9;              // of a target, under which limits rise
   static constexpr double kModelShare = 0.8;
+  // Of the target: where a step without prompts takes less, who runs at once is not to blame.
+  static constexpr double kBlameShare = 0.35;
   static constexpr double kPagesRoom = 0.85;
   static constexpr double kPagesPressure = 0.95;
   static constexpr std::int64_t kHoldPeriods = 3;
@@ -174,6 +177,10 @@ class Tuner {
   // What to begin with, before the first period: kOff and kRule leave prompt_rows at its most.
   TunerLimits limits() const { return {running_.value(), prompt_rows_.value()}; }
   TunerDecision decide(const TunerPeriod& period);
+
+  // What a step is thought to cost before any was measured, both > 0: kSlo begins with as many
+  // prompt rows as fit.
+  void expect(double decode_step_ms, double row_ms);
 
  private:
   Tuner(TunerMode mode, TunerBounds bounds, TunerTargets targets);

@@ -275,6 +275,28 @@ TEST(TunerSlo, TpotComesBeforeTtft) {
   EXPECT_NE(decision.text.find("second to it"), std::string::npos);
 }
 
+TEST(TunerSlo, WhoRunsIsNotToBlameForWhatStepsDoNotTake) {
+  Tuner tuner = slo_of(100);
+  TunerDecision decision;
+  for (int i = 0; i < 50; ++i) {
+    TunerPeriod period = busy_with_prompts(3, 400, tuner.limits().prompt_rows);
+    period.decode_step_ms = 50;
+    period.row_ms = 1;
+    decision = tuner.decide(period);
+  }
+  EXPECT_EQ(decision.limits, (TunerLimits{100, 16}));  // prompts had to yield all the same
+  EXPECT_EQ(decision.reason, TunerReason::kDisturbed);
+}
+
+TEST(TunerSlo, BeginsWithWhatIsExpectedToFit) {
+  Tuner tuner = slo_of(100);
+  tuner.expect(50, 1);
+  EXPECT_EQ(tuner.limits(), (TunerLimits{100, 150}));  // 0.8 * 250 - 50
+  Tuner rule = tuner_of(TunerMode::kRule);
+  rule.expect(50, 1);
+  EXPECT_EQ(rule.limits(), (TunerLimits{4, 4096}));
+}
+
 TEST(TunerSlo, AnImpossibleTargetRestsAtTheLeast) {
   Tuner tuner = slo_of(100);
   int moves = 0;
