@@ -65,7 +65,11 @@ Result<backend::MachinePeaks> machine_peaks(int threads) {
 engine::UnitTimes unit_times(const model::Model& model, const backend::MachinePeaks& peaks) {
   const model::TokenCost cost = model::token_cost(model);
   const double byte_s = 1e-9 / peaks.read_gb_s;
-  return {cost.layers.seconds(peaks), cost.head.seconds(peaks), cost.bytes_read * byte_s, byte_s};
+  return {.row_s = cost.layers.seconds(peaks),
+          .logit_row_s = cost.head.seconds(peaks),
+          .context_s = cost.attention / peaks.float_tops / 1e12,
+          .pass_s = cost.bytes_read * byte_s,
+          .kv_byte_s = byte_s};
 }
 
 Status set_tuner(const ServedOptions& options, const std::string& id,

@@ -1,6 +1,7 @@
 #include "engine/engine_core.h"
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 #include <utility>
 
@@ -73,7 +74,15 @@ void EngineCore::compute(const std::function<bool()>& interrupted) {
   if (period_begun_ns_ == 0) period_begun_ns_ = begun;
   for (const Slice& s : slices)
     if (s.sequence->started_ns == 0) s.sequence->started_ns = begun;
-  note_slices(slices);
+  std::int64_t streams = 0;
+  double prompt_rows = 0;
+  for (const Slice& s : slices) {
+    if (s.sequence->missing() == 1)
+      ++streams;
+    else
+      prompt_rows += scheduler_.prompt_rows_of(s);
+  }
+  const double streams_s = streams > 0 ? cost_.seconds(streams) : 0;
 
   // A pass at a time; a long slice continues in the next pass, on the pages it has filled so far.
   const std::int64_t rows_before = stats_.work.rows;
@@ -100,6 +109,11 @@ void EngineCore::compute(const std::function<bool()>& interrupted) {
   run();
   stats_.steps.add(stats_.work.rows - rows_before);
   const std::int64_t now = now_ns();
+  note_step(streams, prompt_rows);
+  if (streams > 0 && prompt_rows > 0 && !stop) {
+    mixed_rows_ += prompt_rows;
+    mixed_s_ += std::max(0.0, static_cast<double>(now - begun) / 1e9 - streams_s);
+  }
   accept_all(sampled, now);
   if (now - period_begun_ns_ >= kPeriodNs) end_period(now);
 }
@@ -268,16 +282,10 @@ void EngineCore::end_all(FinishReason reason, const std::optional<Error>& error)
   for (Sequence* s : scheduler_.all()) finish(*s, reason, error, std::nullopt, now_ns());
 }
 
-void EngineCore::note_slices(const std::vector<Slice>& slices) {
-  std::int64_t streams = 0;
-  std::int64_t prompt_rows = 0;
-  for (const Slice& s : slices) {
-    if (s.sequence->missing() == 1)
-      ++streams;
-    else
-      prompt_rows += s.rows;
-  }
-  if (streams > 0) period_.prompt_rows_most = std::max(period_.prompt_rows_most, prompt_rows);
+void EngineCore::note_step(std::int64_t streams, double prompt_rows) {
+  if (streams > 0)
+    period_.prompt_rows_most =
+        std::max(period_.prompt_rows_most, static_cast<std::int64_t>(std::ceil(prompt_rows)));
   streams_most_ = std::max(streams_most_, streams);
   period_.running_most = std::max(period_.running_most, scheduler_.running());
   period_.pages_used_most =
@@ -296,11 +304,9 @@ void EngineCore::end_period(std::int64_t now) {
   period_.tokens = stats_.generated_tokens - before_period_.generated_tokens;
   period_.preemptions = scheduler_.preemptions() - before_period_.preemptions;
   period_.waiting = scheduler_.waiting();
-  if (streams_most_ > 0) {
-    const std::int64_t prompt = std::max(period_.prompt_rows_most, stats_.limits.prompt_rows);
+  if (streams_most_ > 0 && mixed_rows_ > 0) {
     period_.decode_step_s = cost_.seconds(streams_most_);
-    period_.prompt_row_s = (cost_.seconds(streams_most_ + prompt) - period_.decode_step_s) /
-                           static_cast<double>(prompt);
+    period_.prompt_row_s = mixed_s_ / mixed_rows_;
   }
   if (options_.tune) {
     const Tuning tuning = options_.tune(period_);
@@ -310,6 +316,7 @@ void EngineCore::end_period(std::int64_t now) {
   }
   period_ = {};
   streams_most_ = 0;
+  mixed_rows_ = mixed_s_ = 0;
   period_begun_ns_ = now;
   before_period_ = stats_;
   before_period_.preemptions = scheduler_.preemptions();

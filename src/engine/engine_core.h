@@ -61,7 +61,7 @@ class EngineCore {
  private:
   void expire(std::int64_t now);
   void run_pass(const std::vector<Slice>& pass, std::vector<Sampled>& sampled);
-  void note_slices(const std::vector<Slice>& slices);
+  void note_step(std::int64_t streams, double prompt_rows);
   void end_period(std::int64_t now);
   void accept_all(const std::vector<Sampled>& sampled, std::int64_t now);
   bool accept(const Sampled& sampled, std::int64_t now);
@@ -82,6 +82,8 @@ class EngineCore {
   Period period_;  // the one that is going on
   std::int64_t period_begun_ns_ = 0;
   std::int64_t streams_most_ = 0;  // answers that went on in one step of it
+  double mixed_rows_ = 0;          // of prompts in its steps with both
+  double mixed_s_ = 0;             // that these steps took longer for that
   EngineStats before_period_;
   EngineStats stats_;  // of it what only grows, and the limits
 };

@@ -125,9 +125,12 @@ struct Work {
 struct UnitTimes {
   double row_s = 0;        // the arithmetic of a token through all layers
   double logit_row_s = 0;  // and through the head
+  double context_s = 0;    // for such a token, of each one before it that it attends to
   double pass_s = 0;       // reading all weights
   double kv_byte_s = 0;
 
+  // The context with which a row takes twice as long as without.
+  double row_doubling() const { return context_s > 0 ? row_s / context_s : 0; }
   double arithmetic_s(const Work& w) const {
     return static_cast<double>(w.rows) * row_s + static_cast<double>(w.logit_rows) * logit_row_s;
   }
@@ -147,8 +150,9 @@ struct Utilisation {
 // What may be changed while an engine runs (ops/tuner.h does). Both at least 1, and never above
 // what the engine was made with.
 struct LiveLimits {
-  std::int64_t running = 0;      // choices in the batch
-  std::int64_t prompt_rows = 0;  // of one step in which answers go on too
+  std::int64_t running = 0;  // choices in the batch
+  // Of one step in which answers go on too, counted as if no context came before them.
+  std::int64_t prompt_rows = 0;
 };
 
 struct EngineStats {

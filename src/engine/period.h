@@ -22,8 +22,8 @@ struct Period {
   std::int64_t prompt_rows_most = 0;  // in one step in which answers went on too
   std::int64_t waiting = 0;           // at its end
   double pages_used_most = 0;         // share of all pages
-  // A step without prompts took `decode_step_s`, each row of a prompt beside it `prompt_row_s`;
-  // 0: not known yet.
+  // A step without prompts takes `decode_step_s`, each row of a prompt beside it took
+  // `prompt_row_s` more; 0: not known.
   double decode_step_s = 0;
   double prompt_row_s = 0;
 };

@@ -180,9 +180,9 @@ std::vector<Slice> Scheduler::plan() {
   const std::int64_t streams = std::count_if(running_.begin(), running_.end(), decodes);
   std::int64_t budget = limits_.batch_tokens_max;
   // While somebody reads, prompts take a step no longer than the limit allows.
-  std::int64_t prompt_budget = budget - streams;
-  if (streams > 0) prompt_budget = std::min(prompt_budget, live_.prompt_rows);
-  admit(prompt_budget);
+  double prompt_budget = static_cast<double>(budget - streams);
+  if (streams > 0) prompt_budget = std::min(prompt_budget, static_cast<double>(live_.prompt_rows));
+  admit(static_cast<std::int64_t>(prompt_budget));
 
   // Decoding first: a waiting prompt never stalls a running stream.
   std::vector<Sequence*> order;
@@ -198,12 +198,18 @@ std::vector<Slice> Scheduler::plan() {
   std::vector<Slice> slices;
   for (Sequence* s : order) {
     const bool prompt = s->missing() > 1;
-    const std::int64_t rows = std::min({s->missing(), budget, prompt ? prompt_budget : budget});
+    const double weight = streams > 0 ? row_weight(*s) : 1;
+    // One at least: a limit slows prompts down, however long they are, and stops none.
+    const auto fitting =
+        prompt_budget > 0
+            ? std::max<std::int64_t>(1, static_cast<std::int64_t>(prompt_budget / weight))
+            : 0;
+    const std::int64_t rows = std::min({s->missing(), budget, prompt ? fitting : budget});
     // One that has lost its pages to another meanwhile is passed over ...
     if (rows <= 0 || !s->running || !grow(*s, s->computed + rows)) continue;
     slices.push_back({s, rows});
     budget -= rows;
-    if (prompt) prompt_budget -= rows;
+    if (prompt) prompt_budget -= static_cast<double>(rows) * weight;
   }
   // ... and if it had its rows already, they go with them.
   std::erase_if(slices, [](const Slice& s) { return !s.sequence->running; });

@@ -39,6 +39,9 @@ struct SchedulerLimits {
   std::int64_t batch_tokens_max = 4096;  // rows of one step
   std::int64_t running_max = 64;         // sequences that hold pages
   Admission admission = Admission::kFair;
+  // Tokens of context before it with which a prompt's row takes twice as long as without any;
+  // 0: not known, all rows count alike.
+  double row_doubling = 0;
 };
 
 inline constexpr std::int64_t kPatience = 2;
@@ -62,6 +65,11 @@ class Scheduler {
   std::vector<Slice> plan();
   // A slice of the plan, or the beginning of one, has been computed.
   void advance(const Slice& slice);
+  // How many of a prompt's first rows a slice is worth, by the time it takes: LiveLimits counts in
+  // these.
+  double prompt_rows_of(const Slice& slice) const {
+    return static_cast<double>(slice.rows) * row_weight(*slice.sequence);
+  }
   // Pages for rows beyond a sequence's own tokens, if there are any that nobody has to give back.
   bool grow_for_drafts(Sequence& sequence, std::int64_t drafts);
 
@@ -95,6 +103,10 @@ class Scheduler {
   bool is_being_computed(const Sequence& waiting) const;
 
   KvPool& pool_;
+  double row_weight(const Sequence& s) const {
+    return limits_.row_doubling > 0 ? 1 + static_cast<double>(s.computed) / limits_.row_doubling
+                                    : 1;
+  }
   std::int64_t running_max() const { return std::min(limits_.running_max, live_.running); }
 
   const SchedulerLimits limits_;

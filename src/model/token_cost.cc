@@ -17,6 +17,8 @@ TokenCost token_cost(const Model& model) {
     // Of an untied embedding one row is read.
     if (!embedding || c.tied_embeddings) cost.bytes_read += static_cast<double>(t.data.size());
   }
+  for (const bool slides : c.layer_slides)
+    if (!slides) cost.attention += 4.0 * static_cast<double>(c.n_heads * c.head_dim);
   return cost;
 }
 

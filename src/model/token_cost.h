@@ -25,6 +25,7 @@ struct Operations {
 struct TokenCost {
   Operations layers;      // of a token in all layers
   Operations head;        // of a token whose logits are wanted
+  double attention = 0;   // operations of a token, for each one before it without a window
   double bytes_read = 0;  // by a pass with few rows, as stored in the file
 };
 
