@@ -52,10 +52,10 @@ OTHER = [
 
 
 def serve(options, speculation):
-    log = subprocess.PIPE
+    draft = ["--draft-model", options.draft_model] if options.draft_model and speculation == "auto" else []
     child = subprocess.Popen(
-        [options.binary, "serve", options.model, "--port", "0", "--speculation", speculation],
-        stderr=log, stdout=subprocess.DEVNULL, text=True)  # fmt: skip
+        [options.binary, "serve", options.model, "--port", "0", "--speculation", speculation, *draft],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)  # fmt: skip
     for line in child.stderr:
         if "http://" in line:
             return child, line.split("http://")[1].split()[0].rstrip("/.,")
@@ -108,6 +108,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", default=os.fspath(ROOT / "build/release/hearth"))
     parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--draft-model")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=128)
     options = parser.parse_args()

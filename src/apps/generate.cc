@@ -18,7 +18,7 @@ struct Options : ModelOptions {
 };
 
 Status generate(const Options& options) {
-  HEARTH_TRY_VOID(lock_in(options.model, {options.tokens}));
+  HEARTH_TRY_VOID(lock_in({options.model, options.draft_model}, {options.tokens}, Network::kNone));
   log::set_level("off");  // one line tells what went wrong
   engine::GenerateRequest request;
   HEARTH_TRY(request.prompt, read_tokens(options.tokens));
@@ -26,8 +26,9 @@ Status generate(const Options& options) {
   request.max_tokens = options.max_tokens;
   request.ignore_eos = options.ignore_eos;
   HEARTH_TRY(auto model, load_model(options));
-  HEARTH_TRY(const auto engine,
-             engine::LocalEngine::create(std::move(model), engine_options(options)));
+  engine::EngineOptions engine_options = apps::engine_options(options);
+  HEARTH_TRY(engine_options.draft, load_draft(options, *model));
+  HEARTH_TRY(const auto engine, engine::LocalEngine::create(std::move(model), engine_options));
   std::vector<engine::TokenId> tokens;
   HEARTH_TRY_VOID(generate_and_wait(*engine, std::move(request), [&](const engine::Event& event) {
     if (event.token) tokens.push_back(event.token->id);
@@ -43,7 +44,7 @@ void add_generate(CLI::App& root) {
   auto options = std::make_shared<Options>();
   CLI::App* command = root.add_subcommand("generate", "Greedy tokens after given tokens");
   add_model_options(*command, *options);
-  add_speculation_option(*command, *options);
+  add_speculation_options(*command, *options);
   command->add_option("--tokens", options->tokens, "A JSON array of token ids")->required();
   command->add_option("--max-tokens", options->max_tokens, "How many at most")
       ->check(CLI::Range(1, 1 << 24));

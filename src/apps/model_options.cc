@@ -79,12 +79,14 @@ void add_model_options(CLI::App& command, ModelOptions& options, bool positional
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20));
 }
 
-void add_speculation_option(CLI::App& command, ModelOptions& options) {
+void add_speculation_options(CLI::App& command, ModelOptions& options) {
   command
       .add_option("--speculation", options.speculation,
                   "Tokens guessed from what was said before and computed together, where that "
                   "pays; the text is the same: auto, off")
       ->check(CLI::IsMember({"auto", "off"}));
+  command.add_option("--draft-model", options.draft_model,
+                     "A smaller model with the same tokens, which guesses too: as MODEL");
 }
 
 Result<model::ModelSource> open_model(const std::string& model) {
@@ -145,6 +147,19 @@ Result<std::shared_ptr<const model::Model>> load_model(model::ModelSource source
 Result<std::shared_ptr<const model::Model>> load_model(const ModelOptions& options) {
   HEARTH_TRY(auto source, open_model(options.model));
   return load_model(std::move(source), options);
+}
+
+Result<std::shared_ptr<const model::Model>> load_draft(const ModelOptions& options,
+                                                       const model::Model& target) {
+  if (options.draft_model.empty()) return nullptr;
+  HEARTH_TRY(auto source, open_model(options.draft_model));
+  const auto& ours = source.tokenizer;
+  const auto& theirs = target.source().tokenizer;
+  if (ours && theirs && ours->tokens != theirs->tokens)
+    return invalid("draft_mismatch", "{} has other tokens than {}: it cannot guess for it",
+                   source.name, target.source().name);
+  HEARTH_TRY(auto draft, model::Model::load(std::move(source), target.backend().beside()));
+  return std::shared_ptr<const model::Model>(std::move(draft));
 }
 
 engine::EngineOptions engine_options(const ModelOptions& options) {

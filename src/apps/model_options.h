@@ -27,6 +27,7 @@ struct ModelOptions {
   std::int64_t batch_tokens_max = 4096;
   std::string admission = "fair";    // fair, shortest; of commands only `serve` asks for it
   std::string speculation = "auto";  // auto, off
+  std::string draft_model;           // a smaller model that guesses; empty: none
   std::string tuner = "slo";         // slo, rule, off; of commands only `serve` asks for these
   double target_tpot_ms = 250;
   double target_ttft_ms = 5000;
@@ -41,8 +42,8 @@ struct ModelOptions {
 // MODEL and --threads --precision --ctx --kv-type --max-batch-tokens.
 void add_model_options(CLI::App& command, ModelOptions& options, bool positional = true);
 
-// --speculation, of the commands that answer.
-void add_speculation_option(CLI::App& command, ModelOptions& options);
+// --speculation and --draft-model, of the commands that answer.
+void add_speculation_options(CLI::App& command, ModelOptions& options);
 
 // A path, or a name in the store.
 Result<model::ModelSource> open_model(const std::string& model);
@@ -58,6 +59,11 @@ Result<std::shared_ptr<const model::Model>> load_model(model::ModelSource source
                                                        const ModelOptions& options);
 // As the options say, without a tuner.
 engine::EngineOptions engine_options(const ModelOptions& options);
+
+// The draft model that they name, beside `target`; null if they name none. "draft_mismatch" if its
+// tokens are not those of the target.
+Result<std::shared_ptr<const model::Model>> load_draft(const ModelOptions& options,
+                                                       const model::Model& target);
 
 Result<std::shared_ptr<const text::Tokenizer>> make_model_tokenizer(
     const model::ModelSource& source);

@@ -234,9 +234,10 @@ Status run(const Options& options) {
   use_unicode();
   // What line editing reads: the terminal's description, the user's own settings.
   const char* home = std::getenv("HOME");
-  HEARTH_TRY_VOID(
-      lock_in(options.model, {options.chat_template, "/etc/terminfo", "/lib/terminfo",
-                              "/usr/share/terminfo", std::string(home ? home : "") + "/.editrc"}));
+  HEARTH_TRY_VOID(lock_in({options.model, options.draft_model},
+                          {options.chat_template, "/etc/terminfo", "/lib/terminfo",
+                           "/usr/share/terminfo", std::string(home ? home : "") + "/.editrc"},
+                          Network::kNone));
   auto blocked = std::make_unique<SignalsBlocked>();
   engine::EngineReaper reaper;
   HEARTH_TRY(api::ServedModel model, load_served(options, reaper));
@@ -260,7 +261,7 @@ void add_run(CLI::App& root) {
   auto options = std::make_shared<Options>();
   CLI::App* command = root.add_subcommand("run", "Chat in the terminal");
   add_model_options(*command, *options);
-  add_speculation_option(*command, *options);
+  add_speculation_options(*command, *options);
   command->add_option("PROMPT", options->prompt, "One question; without it a conversation starts");
   command->add_option("--system", options->system, "How the model should behave");
   command->add_option("--temperature", options->temperature, "0: always the likeliest word")

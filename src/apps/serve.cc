@@ -57,6 +57,7 @@ Status start(const Options& options) {
   std::vector<std::string> models;
   for (const ServedOptions& model : config.models) {
     models.push_back(model.model);
+    if (!model.draft_model.empty()) models.push_back(model.draft_model);
     readable.push_back(model.chat_template);
   }
   HEARTH_TRY_VOID(lock_in(models, std::move(readable), Network::kListens));
@@ -76,7 +77,7 @@ void add_serve(CLI::App& root) {
   command->add_option("MODEL", options->model,
                       "A .gguf file, a Hugging Face folder or a name [smollm2]");
   add_model_options(*command, *options, false);
-  add_speculation_option(*command, *options);
+  add_speculation_options(*command, *options);
   command->add_option("--config", options->config, "A TOML file; SIGHUP reads it again");
   command->add_flag("--print-config", options->print, "Print the whole configuration and end");
   command->add_option("--host", options->host, "Address to listen on [127.0.0.1]");
@@ -125,6 +126,7 @@ void add_serve(CLI::App& root) {
     given("--target-tpot-ms", each(&ModelOptions::target_tpot_ms));
     given("--target-ttft-ms", each(&ModelOptions::target_ttft_ms));
     given("--speculation", each(&ModelOptions::speculation));
+    given("--draft-model", each(&ModelOptions::draft_model));
     finish_command(start(o));
   });
 }

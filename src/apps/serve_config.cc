@@ -138,6 +138,8 @@ void describe(Settings& in, ServedOptions& model) {
             "Milliseconds to the first token that 95 of 100 are to keep within.");
   in.choice("speculation", model.speculation, {"auto", "off"},
             "Tokens guessed from what a text said before and computed together, where that pays.");
+  in.text("draft_model", model.draft_model,
+          "A smaller model with the same tokens, which guesses too; empty: none.");
   in.integer("max_batch_tokens", model.batch_tokens_max, 1, 1 << 20, "Tokens computed per step.");
   in.integer("running_max", model.running_max, 1, 65'536, "Answers computed side by side.");
   in.integer("queue_requests_max", model.queue_requests_max, 0, 1'000'000,

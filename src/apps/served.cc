@@ -101,6 +101,7 @@ Result<api::ServedModel> load(OpenedModel opened, engine::EngineReaper& reaper,
   HEARTH_TRY(auto model, load_model(std::move(opened.source), opened.options));
   const std::string device = model->backend().describe();
   served.weight_bytes = model->backend().weight_bytes();
+  HEARTH_TRY(options.draft, load_draft(opened.options, *model));
   options.unit_times = unit_times(*model, peaks);
   HEARTH_TRY_VOID(set_tuner(opened.options, served.id, options.unit_times, options));
   options.on_failure = std::move(on_failure);
@@ -125,6 +126,11 @@ Result<OpenedModel> open(const ServedOptions& options) {
   const model::ModelSource& source = opened.source;
   HEARTH_TRY_VOID(source.config());
   opened.need = need_of(source, options);
+  if (!options.draft_model.empty()) {
+    HEARTH_TRY(const model::ModelSource draft, open_model(options.draft_model));
+    HEARTH_TRY_VOID(draft.config());
+    opened.need.weights += need_of(draft, options).weights;
+  }
   api::ServedModel& served = opened.served;
   served.id = options.id.empty() ? source.name : options.id;
   HEARTH_TRY(served.chat_template, chat_template(source, options.chat_template));

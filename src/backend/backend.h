@@ -160,6 +160,10 @@ class Backend {
   virtual Result<VectorRef> prepare_vector(const TensorView& vector, bool plus_one) = 0;
   virtual void set_rope_tables(std::vector<RopeTable> tables) = 0;
 
+  // For another model, computed by the same threads: the two never at once, and enter_thread() of
+  // this one holds for both.
+  virtual std::unique_ptr<Backend> beside() const = 0;
+
   virtual Result<std::unique_ptr<KvCache>> make_cache(std::span<const KvGroupSpec> groups,
                                                       std::span<const std::int64_t> pages) = 0;
   virtual std::int64_t page_tokens() const = 0;

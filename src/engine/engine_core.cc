@@ -16,7 +16,8 @@ EngineCore::EngineCore(std::unique_ptr<KvPool> pool, std::unique_ptr<Runner> run
       clock_(clock),
       pool_(std::move(pool)),
       runner_(std::move(runner)),
-      scheduler_(*pool_, options_.scheduler) {
+      scheduler_(*pool_, options_.scheduler),
+      speculation_(options_.drafter) {
   stats_.limits = options_.limits.value_or(
       LiveLimits{options_.scheduler.running_max, options_.scheduler.batch_tokens_max});
   scheduler_.set_limits(stats_.limits);
@@ -249,6 +250,7 @@ void EngineCore::finish(Sequence& sequence, FinishReason reason, std::optional<E
                         std::vector<float> embedding) {
   const std::unique_ptr<Sequence> taken = scheduler_.remove(&sequence);
   HEARTH_CHECK(taken != nullptr);
+  speculation_.forget(*taken);
   RequestState& owner = *taken->owner;
   Event event;
   event.request = owner.request.id;

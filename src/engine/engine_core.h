@@ -19,14 +19,12 @@
 
 namespace hearth::engine {
 
-// Rows of one pass through the model: a step's activations stay small however large its budget.
-inline constexpr std::int64_t kPassRows = 512;
-
 struct CoreOptions {
   std::int64_t context = 0;  // prompt + output tokens of one choice
   std::vector<TokenId> eos;
   SchedulerLimits scheduler;
-  bool speculate = true;  // engine/speculation.h
+  bool speculate = true;             // engine/speculation.h
+  std::shared_ptr<Drafter> drafter;  // for that; null: none
   UnitTimes unit_times;
   std::optional<LiveLimits> limits;  // to begin with; else as `scheduler` has it
   Tune tune = nullptr;               // asked after each period in which something ran

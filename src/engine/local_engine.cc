@@ -6,28 +6,13 @@
 #include "base/cpu.h"
 #include "base/log.h"
 #include "base/start_thread.h"
+#include "engine/cache_size.h"
+#include "engine/draft_model.h"
 #include "engine/model_runner.h"
 
 namespace hearth::engine {
 
 namespace {
-
-// Pages per group for a cache of about `bytes`, at least one full context and at most what
-// `running_max` full contexts can use.
-Result<std::vector<std::int64_t>> page_counts(const model::Model& model, std::int64_t bytes,
-                                              std::int64_t context, std::int64_t running_max) {
-  const std::int64_t page_tokens = model.backend().page_tokens();
-  std::int64_t bytes_per_page = 0;  // of all groups together
-  for (const auto& group : model.kv_groups()) bytes_per_page += model.backend().page_bytes(group);
-  const std::int64_t least = (context + page_tokens - 1) / page_tokens + 1;
-  const std::int64_t pages = std::clamp(bytes / bytes_per_page, least, least * running_max);
-  if (least * bytes_per_page > available_memory())
-    return fail(ErrorKind::kExhausted, "out_of_memory",
-                "a context of {} tokens needs {} MiB for keys and values, {} MiB are available; "
-                "use a smaller --ctx",
-                context, (least * bytes_per_page) >> 20, available_memory() >> 20);
-  return std::vector<std::int64_t>(model.kv_groups().size(), pages);
-}
 
 Error engine_failed() {
   return {ErrorKind::kExhausted, "engine_failed", "the engine has failed and is to be restarted"};
@@ -42,17 +27,24 @@ Result<std::unique_ptr<LocalEngine>> LocalEngine::create(std::shared_ptr<const m
       options.context > 0 ? options.context : std::min(model->config().context, kDefaultContextMax);
   const std::int64_t bytes = options.cache_bytes > 0 ? options.cache_bytes : available_memory() / 4;
   std::vector<backend::KvGroupSpec> groups = model->kv_groups();
-  HEARTH_TRY(const auto pages, page_counts(*model, bytes, context, options.running_max));
+  HEARTH_TRY(const auto pages,
+             page_counts(model->backend(), groups, bytes, context, options.running_max));
   HEARTH_TRY(auto cache, model->backend().make_cache(groups, pages));
   const std::int64_t kept = options.prefix_cache_bytes >= 0 ? options.prefix_cache_bytes
                                                             : model->backend().weight_bytes();
   auto pool = std::make_unique<KvPool>(std::move(cache), std::move(groups), kept);
-  return std::unique_ptr<LocalEngine>(
-      new LocalEngine(std::move(model), options, std::move(pool), context, clock));
+  std::shared_ptr<Drafter> drafter;
+  if (options.draft) {
+    HEARTH_TRY(drafter,
+               DraftModel::create(options.draft, *model, context, options.running_max, bytes / 4));
+  }
+  return std::unique_ptr<LocalEngine>(new LocalEngine(std::move(model), options, std::move(pool),
+                                                      std::move(drafter), context, clock));
 }
 
 LocalEngine::LocalEngine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
-                         std::unique_ptr<KvPool> pool, std::int64_t context, const Clock& clock)
+                         std::unique_ptr<KvPool> pool, std::shared_ptr<Drafter> drafter,
+                         std::int64_t context, const Clock& clock)
     : model_(std::move(model)),
       clock_(clock),
       accepted_max_(options.queue_requests_max + options.running_max),
@@ -67,6 +59,7 @@ LocalEngine::LocalEngine(std::shared_ptr<const model::Model> model, const Engine
                            .admission = options.admission,
                            .row_doubling = options.unit_times.row_doubling()},
              .speculate = options.speculate,
+             .drafter = std::move(drafter),
              .unit_times = options.unit_times,
              .limits = options.limits,
              .tune = options.tune},

@@ -32,7 +32,10 @@ struct EngineOptions {
   // Of them what may stay for prompts that begin alike when no request uses it; < 0: as much as the
   // weights take.
   std::int64_t prefix_cache_bytes = -1;
-  bool speculate = true;             // engine/speculation.h
+  bool speculate = true;  // engine/speculation.h
+  // Guesses too, on the same threads (Backend::beside); null: none. Its cache takes a quarter of
+  // what the model's own does, at most.
+  std::shared_ptr<const model::Model> draft;
   UnitTimes unit_times;              // for stats().utilisation
   std::optional<LiveLimits> limits;  // to begin with; none: the two above
   Tune tune = nullptr;               // called on the engine's thread; ops/tuner.h
@@ -68,7 +71,8 @@ class LocalEngine final : public Engine {
   using Message = std::variant<Submit, Cancel>;
 
   LocalEngine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
-              std::unique_ptr<KvPool> pool, std::int64_t context, const Clock& clock);
+              std::unique_ptr<KvPool> pool, std::shared_ptr<Drafter> drafter, std::int64_t context,
+              const Clock& clock);
 
   Status check_queue(std::int64_t prompt_tokens) const;  // under the lock
   void post(Message message);

@@ -2,6 +2,7 @@
 // model on a clock of its own in the simulator of the tests.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -9,6 +10,9 @@
 #include "engine/sequence.h"
 
 namespace hearth::engine {
+
+// Rows of one pass through the model: a step's activations stay small however large its budget.
+inline constexpr std::int64_t kPassRows = 512;
 
 // A row whose next token was wanted, and what became of it.
 struct Sampled {

@@ -12,8 +12,11 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <utility>
 
+#include "engine/drafter.h"
 #include "engine/scheduler.h"
 #include "engine/step_cost.h"
 
@@ -21,6 +24,9 @@ namespace hearth::engine {
 
 class Speculation {
  public:
+  // `drafter` may be null: then only the text itself tells.
+  explicit Speculation(std::shared_ptr<Drafter> drafter = nullptr) : drafter_(std::move(drafter)) {}
+
   static constexpr std::int64_t kDraftsMax = 16;      // of a sequence
   static constexpr std::int64_t kStepDraftsMax = 64;  // of all: each has a row of logits
 
@@ -31,13 +37,22 @@ class Speculation {
   // own, or null if it has ended.
   void learn(std::size_t draft_class, DraftRecord* record, std::int64_t drafted,
              std::int64_t accepted);
+  // It has ended.
+  void forget(const Sequence& sequence) {
+    if (drafter_) drafter_->forget(sequence);
+  }
 
  private:
-  // By how many tokens before them were alike: 2, 3, 4, 5 to 8, 9 to 16, more.
-  static constexpr std::size_t kClasses = 6;
+  // By how many tokens before them were alike: 2, 3, 4, 5 to 8, 9 to 16, more; and the drafter's.
+  static constexpr std::size_t kClasses = 7;
+  static constexpr std::size_t kDrafterClass = 6;
+  static constexpr std::int64_t kDrafterMax = 8;  // rounds of a drafter
   static std::size_t class_of(std::int64_t matched);
   double chance(const Sequence& sequence, std::size_t match_class) const;
+  void ask_drafter(std::span<DraftJob> jobs, double value, std::int64_t rows, std::int64_t rows_max,
+                   const StepCost& cost, Scheduler& scheduler);
 
+  const std::shared_ptr<Drafter> drafter_;
   std::array<DraftRecord, kClasses> classes_{};
 };
 

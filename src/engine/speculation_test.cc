@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 
+#include "engine/draft_model.h"
 #include "engine/engine_fixture.h"
 #include "engine/scheduler_fixture.h"
 #include "testing/fake_clock.h"
@@ -32,6 +33,14 @@ void say_only(GenerateRequest& request, TokenId kinds) {
 class Speculating : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Models, Speculating,
                          ::testing::Values("llama", "gemma3_text", "quantized"));
+
+std::shared_ptr<const model::Model> draft_for(const model::Model& target, const std::string& name) {
+  auto source = model::open_source(HEARTH_TEST_DATA "/tiny/" + name);
+  EXPECT_TRUE(source);
+  auto loaded = model::Model::load(std::move(*source), target.backend().beside());
+  EXPECT_TRUE(loaded) << loaded.error().message;
+  return std::shared_ptr<const model::Model>(std::move(*loaded));
+}
 
 TEST_P(Speculating, TheTextIsTheSameToTheBit) {
   const auto model = tiny_model(GetParam());
@@ -69,6 +78,123 @@ TEST_P(Speculating, TheTextIsTheSameToTheBit) {
     accepted += stats.drafts_accepted;
   }
   EXPECT_GT(accepted, 50);  // else this has shown nothing
+}
+
+// Costs nothing, so that it is asked whenever the text itself tells less.
+class FreeDrafter final : public Drafter {
+ public:
+  explicit FreeDrafter(std::unique_ptr<DraftModel> model) : model_(std::move(model)) {}
+  void guess(std::span<DraftJob> jobs) override {
+    model_->guess(jobs);
+    for (const DraftJob& job : jobs) guessed += static_cast<std::int64_t>(job.drafts.size());
+  }
+  double round_s(std::int64_t, double) const override { return 0; }
+  std::int64_t unseen(const Sequence& s) const override { return model_->unseen(s); }
+  void forget(const Sequence& s) override { model_->forget(s); }
+  std::int64_t guessed = 0;
+
+ private:
+  const std::unique_ptr<DraftModel> model_;
+};
+
+TEST_P(Speculating, NoDrafterChangesTheText) {
+  const auto model = tiny_model(GetParam());
+  const hearth::testing::TickingClock clock;
+  for (const char* name : {"llama", "mistral", "gemma3_text"}) {
+    SCOPED_TRACE(name);
+    auto made = DraftModel::create(draft_for(*model, name), *model, 200, 4, 64 << 20);
+    ASSERT_TRUE(made);
+    const auto drafter = std::make_shared<FreeDrafter>(std::move(*made));
+    auto groups = model->kv_groups();
+    auto cache = model->backend().make_cache(groups, std::vector<std::int64_t>(groups.size(), 60));
+    ASSERT_TRUE(cache);
+    CoreOptions options;
+    options.context = 200;
+    options.eos = model->config().eos;
+    options.drafter = drafter;
+    EngineCore core(std::make_unique<KvPool>(std::move(*cache), groups),
+                    std::make_unique<ModelRunner>(model), options, clock);
+    core.enter_thread();
+    const auto sink = std::make_shared<Collector>();
+    std::vector<GenerateRequest> requests;
+    std::mt19937 random(7);
+    for (RequestId id = 1; id <= 12; ++id) {
+      auto request = make_request(id, random_prompt(random, 5 + 10 * id), 40);
+      request.choices = id % 4 == 0 ? 2 : 1;
+      request.sampling.temperature = id % 2 == 0 ? 8.f : 0.f;
+      request.sampling.seed = id;
+      request.sampling.top_logprobs = 0;
+      requests.push_back(request);
+      auto state = std::make_shared<RequestState>();
+      state->open_choices = request.choices;
+      state->request = std::move(request);
+      state->sink = sink;
+      core.submit(std::move(state));
+    }
+    core.cancel(11, -1);
+    while (!core.idle()) {
+      core.plan();
+      core.compute([] { return false; });
+    }
+    core.check_integrity();
+    EXPECT_EQ(core.pool().pages_used(), 0);
+    EngineOptions plain;
+    plain.context = 200;
+    plain.speculate = false;
+    for (const GenerateRequest& request : requests) {
+      if (request.id == 11) continue;
+      const auto want = alone(model, plain, request);
+      for (std::int32_t c = 0; c < request.choices; ++c)
+        EXPECT_TRUE(same_text(sink->of(request.id, c), want[static_cast<std::size_t>(c)]))
+            << request.id << " " << c;
+    }
+    EXPECT_GT(drafter->guessed, 100);
+    EngineStats stats;
+    core.fill(stats);
+    // The model itself is never wrong as long as it is asked, at any temperature.
+    if (name == std::string(GetParam())) {
+      EXPECT_GT(stats.drafts_accepted, drafter->guessed / 2);
+    }
+  }
+}
+
+TEST(DraftModel, FollowsWhatBecameOfItsGuessesAndForgets) {
+  const auto model = tiny_model("llama");
+  auto drafter = DraftModel::create(draft_for(*model, "llama"), *model, 128, 1, 1);
+  ASSERT_TRUE(drafter);
+  const auto sequence = [&](std::vector<TokenId> tokens) {
+    Sequence s;
+    s.owner = std::make_shared<RequestState>();
+    s.prompt_size = static_cast<std::int64_t>(tokens.size());
+    s.tokens = std::move(tokens);
+    return s;
+  };
+  const auto guess = [&](Sequence& s, std::int64_t wanted) {
+    DraftJob job{&s, wanted, {}};
+    (*drafter)->guess({&job, 1});
+    return job.drafts;
+  };
+  std::mt19937 random(4);
+  Sequence s = sequence(random_prompt(random, 20));
+  const auto first = guess(s, 6);
+  ASSERT_EQ(first.size(), 6u);
+  // Two of them come true, then something else comes: as if it had never guessed.
+  s.tokens.insert(s.tokens.end(), first.begin(), first.begin() + 2);
+  s.tokens.push_back((first[2] + 1) % 256);
+  EXPECT_EQ((*drafter)->unseen(s), 3);
+  const auto second = guess(s, 4);
+  Sequence fresh = sequence(s.tokens);
+  fresh.prompt_size = s.prompt_size;
+  EXPECT_EQ(second, guess(fresh, 4));
+  (*drafter)->forget(s);
+  (*drafter)->forget(s);
+  EXPECT_EQ((*drafter)->unseen(s), 23);
+  (*drafter)->forget(fresh);
+  // No room: fewer guesses, and all of them once there is room again.
+  Sequence longest = sequence(random_prompt(random, 150));
+  EXPECT_LT(guess(longest, 16).size(), 16u);
+  (*drafter)->forget(longest);
+  EXPECT_EQ(guess(s, 4), second);
 }
 
 // The tokens after a prompt, drawn many times with guesses and many times without: two samples of

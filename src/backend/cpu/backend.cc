@@ -37,13 +37,25 @@ class CpuBackend final : public Backend {
       : ops_(kernels::ops_for(isa)),
         exact_(options.precision == Precision::kF32),
         kv_type_(kv_type_of(options.kv_type, exact_, ops_)),
-        pool_(options.threads > 0 ? options.threads : usable_cores(topology_)) {
-    memory_.thread_scratch.resize(static_cast<std::size_t>(pool_.threads()));
-    memory_.own_rows = std::vector<OwnRow>(static_cast<std::size_t>(pool_.threads()));
+        pool_(std::make_shared<ThreadPool>(options.threads > 0 ? options.threads
+                                                               : usable_cores(topology_))) {
+    init_memory();
+  }
+  CpuBackend(const CpuBackend& other, std::shared_ptr<ThreadPool> pool)
+      : ops_(other.ops_), exact_(other.exact_), kv_type_(other.kv_type_), pool_(std::move(pool)) {
+    init_memory();
+  }
+
+  std::unique_ptr<Backend> beside() const override {
+    return std::make_unique<CpuBackend>(*this, pool_);
+  }
+  void init_memory() {
+    memory_.thread_scratch.resize(static_cast<std::size_t>(pool_->threads()));
+    memory_.own_rows = std::vector<OwnRow>(static_cast<std::size_t>(pool_->threads()));
   }
 
   Result<WeightRef> prepare(std::span<const WeightPart> parts) override {
-    HEARTH_TRY(auto weight, pack_weight(parts, packing(), arena_, pool_));
+    HEARTH_TRY(auto weight, pack_weight(parts, packing(), arena_, *pool_));
     return weight;
   }
 
@@ -51,7 +63,7 @@ class CpuBackend final : public Backend {
     std::shared_ptr<CpuWeight> weight;
     if (head) {
       const WeightPart part = {&matrix, nullptr, 0};
-      HEARTH_TRY(weight, pack_weight({&part, 1}, packing(), arena_, pool_));
+      HEARTH_TRY(weight, pack_weight({&part, 1}, packing(), arena_, *pool_));
     } else {
       weight = std::make_shared<CpuWeight>();
       weight->rows = matrix.shape[0];
@@ -90,17 +102,17 @@ class CpuBackend final : public Backend {
   // Not while weights are packed: the loading thread is bound nowhere and must find a free core.
   void enter_thread() override {
     bind(0);
-    pool_.on_each_worker([this](int thread) { bind(thread); });
+    pool_->on_each_worker([this](int thread) { bind(thread); });
   }
   void run(const Batch& batch, const std::function<void(Step&)>& record) override {
-    CpuStep step(ops_, batch, memory_, ropes_, pool_.threads());
+    CpuStep step(ops_, batch, memory_, ropes_, pool_->threads());
     record(step);
     vocabulary_ = 0;
     if (profiling_) {
-      const auto times = pool_.run_timed(step.take());
+      const auto times = pool_->run_timed(step.take());
       for (std::size_t s = 0; s < times.size(); ++s) add_to_profile(step.costs()[s], times[s]);
     } else {
-      pool_.run(step.take());
+      pool_->run(step.take());
     }
     vocabulary_ = step.vocabulary();
   }
@@ -123,7 +135,7 @@ class CpuBackend final : public Backend {
   }
 
   void parallel_for(std::int64_t n, const std::function<void(std::int64_t)>& fn) override {
-    pool_.parallel_for(n, [&fn](std::int64_t i, int) { fn(i); });
+    pool_->parallel_for(n, [&fn](std::int64_t i, int) { fn(i); });
   }
   std::int64_t argmax(std::span<const float> logits) const override {
     return ops_.argmax(logits.data(), static_cast<std::int64_t>(logits.size()));
@@ -134,10 +146,10 @@ class CpuBackend final : public Backend {
 
   std::int64_t weight_bytes() const override { return arena_.used(); }
   std::string describe() const override {
-    return fmt::format("cpu {}, {} threads{}", isa_name(ops_.isa), pool_.threads(),
+    return fmt::format("cpu {}, {} threads{}", isa_name(ops_.isa), pool_->threads(),
                        exact_ ? ", float32" : "");
   }
-  int threads() const override { return pool_.threads(); }
+  int threads() const override { return pool_->threads(); }
 
  private:
   Packing packing() const {
@@ -146,7 +158,7 @@ class CpuBackend final : public Backend {
   // A thread on each core that we may use stays there. With fewer, others have cores to avoid, and
   // another server on this machine would choose the same ones: the system does better then.
   void bind(int thread) const {
-    if (pool_.threads() == topology_.cores()) (void)topology_.bind_thread(thread);
+    if (pool_->threads() == topology_.cores()) (void)topology_.bind_thread(thread);
   }
   void add_to_profile(const OpCost& cost, const ThreadPool::StepTime& time) {
     std::string name = cost.name;
@@ -174,7 +186,7 @@ class CpuBackend final : public Backend {
   std::int64_t vocabulary_ = 0;
   bool profiling_ = false;
   std::vector<OpProfile> profile_;
-  ThreadPool pool_;  // last: its threads go first
+  const std::shared_ptr<ThreadPool> pool_;
 };
 
 }  // namespace
