@@ -111,7 +111,7 @@ Status LocalEngine::submit(GenerateRequest request, std::shared_ptr<EventSink> s
     const std::lock_guard lock(mutex_);
     if (stopping_) return fail(ErrorKind::kExhausted, "shutting_down", "the engine is stopping");
     if (!stats_.healthy) return tl::unexpected<Error>(engine_failed());
-    HEARTH_TRY_VOID(check_queue(size));
+    HEARTH_TRY_VOID(check_queue(state->request.id, size));
     ++accepted_;
     queued_tokens_ += size;
     mailbox_.push_back(Submit{std::move(state)});
@@ -120,13 +120,13 @@ Status LocalEngine::submit(GenerateRequest request, std::shared_ptr<EventSink> s
   return {};
 }
 
-Status LocalEngine::check_queue(std::int64_t prompt_tokens) const {
+Status LocalEngine::check_queue(RequestId id, std::int64_t prompt_tokens) const {
   const bool by_tokens = queued_tokens_ + prompt_tokens > queue_tokens_max_;
   if (accepted_ < accepted_max_ && !by_tokens) return {};
   Error full = {ErrorKind::kExhausted, "queue_full",
                 by_tokens ? fmt::format("prompts of {} tokens are waiting already", queued_tokens_)
                           : fmt::format("{} requests are waiting or running already", accepted_)};
-  full.retry_after_s = rate_.seconds_for(accepted_, now_ns());
+  full.retry_after_s = rate_.seconds_for(accepted_, now_ns(), uniform_draw(id, 0, 0));
   return tl::unexpected<Error>(std::move(full));
 }
 

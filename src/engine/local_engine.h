@@ -74,7 +74,7 @@ class LocalEngine final : public Engine {
               std::unique_ptr<KvPool> pool, std::shared_ptr<Drafter> drafter, std::int64_t context,
               const Clock& clock);
 
-  Status check_queue(std::int64_t prompt_tokens) const;  // under the lock
+  Status check_queue(RequestId id, std::int64_t prompt_tokens) const;  // under the lock
   void post(Message message);
   void loop();
   void work();  // until stopped; throws what the C++ library or a backend throws

@@ -16,11 +16,14 @@ class ServiceRate {
   }
 
   // Seconds until `waiting` requests have been served, 1 to kLongest. While nothing ends, it grows.
-  std::int32_t seconds_for(std::int64_t waiting, std::int64_t now_ns) const {
-    if (ends_.empty()) return 1;
+  // `spread` (0 to 1) lengthens it by up to a half or a second, whichever is more, so that those
+  // who are refused together do not come back together.
+  std::int32_t seconds_for(std::int64_t waiting, std::int64_t now_ns, double spread = 0) const {
+    if (ends_.empty()) return 1 + static_cast<std::int32_t>(2 * spread);
     const double each =
         static_cast<double>(now_ns - ends_.front()) / 1e9 / static_cast<double>(ends_.size());
-    const double seconds = std::ceil(each * static_cast<double>(waiting));
+    const double wait = each * static_cast<double>(waiting);
+    const double seconds = std::ceil(wait + spread * std::max(1.0, wait / 2));
     return static_cast<std::int32_t>(std::clamp(seconds, 1.0, static_cast<double>(kLongest)));
   }
 

@@ -27,5 +27,15 @@ TEST(ServiceRate, GrowsWhileNothingEnds) {
   EXPECT_EQ(rate.seconds_for(2, 30 * kSecond), 60);
 }
 
+TEST(ServiceRate, SpreadsThoseWhoAreRefusedTogether) {
+  ServiceRate rate;
+  EXPECT_EQ(rate.seconds_for(5, 0, 0.9), 2);
+  for (int i = 0; i < 64; ++i) rate.ended(i * kSecond);
+  const std::int64_t now = 64 * kSecond;
+  EXPECT_EQ(rate.seconds_for(20, now, 0), 20);
+  EXPECT_EQ(rate.seconds_for(20, now, 0.5), 25);
+  EXPECT_EQ(rate.seconds_for(20, now, 0.99), 30);
+}
+
 }  // namespace
 }  // namespace hearth::engine
