@@ -335,12 +335,12 @@ def test_models_come_and_go_by_who_may(configured, model, key, tmp_path):
 
 @pytest.mark.parametrize(
     "point, status, code",
-    [("thread.start=3", 503, "no_threads"), ("model.load=2", 507, "out_of_memory")],
+    [("thread.start=4", 503, "no_threads"), ("model.load=2", 507, "out_of_memory")],
 )
 def test_a_load_without_threads_or_memory_hurts_nobody(
     configured, model, key, monkeypatch, point, status, code
 ):
-    # The server's own model takes two threads: one beside the caller's, and the engine's.
+    # Three threads come before it: one that measures beside the first, and two of the server's own model.
     monkeypatch.setenv("HEARTH_FAULT_POINTS", point)
     server, _ = configured(model_entry(model, "a", "threads = 2") + key_entry(key, "manage-models"))
     alone = OpenStream(server).text()

@@ -84,7 +84,7 @@ def test_a_full_queue(hearth, model, tmp_path):
                         client.completions.create(**LONG, stream=streamed)
                     assert caught.value.status_code == 429
                     assert caught.value.code == "queue_full"
-                    assert caught.value.response.headers["retry-after"] == "1"
+                    assert caught.value.response.headers["retry-after"] in ("1", "2")  # spread
         # Both have left, and there is room again.
         again = client.with_options(max_retries=5).completions.create(**{**LONG, "max_tokens": 4})
         assert again.usage.completion_tokens == 4
