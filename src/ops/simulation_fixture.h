@@ -103,10 +103,12 @@ class CostRunner final : public engine::Runner {
     }
     rows_before_ = rows;
     std::uniform_real_distribution<double> noise(1 - costs_.noise, 1 + costs_.noise);
-    clock_.advance(
-        std::chrono::nanoseconds(static_cast<std::int64_t>(1e9 * seconds * noise(random_))));
+    const auto taken = static_cast<std::int64_t>(1e9 * seconds * noise(random_));
+    clock_.advance(std::chrono::nanoseconds(taken));
+    longest_pass_ns = std::max(longest_pass_ns, taken);
   }
 
+  std::int64_t longest_pass_ns = 0;
   std::int64_t fails_after = -1;                         // passes; < 0: never
   std::map<engine::RequestId, std::int64_t> not_finite;  // from which token of the answer on
   std::int64_t rows = 0;                                 // of all passes
