@@ -83,7 +83,7 @@ def told(document):
 
 
 def joined(server, document, path="/v1/completions"):
-    """The same of a stream. How it was cut into events is left out: a step may end several tokens."""
+    """The same of a stream. How it was cut into events is left out: a step may make several."""
     document = {**document, "stream": True, "stream_options": {"include_usage": True}}
     answer = server.post(path, document)
     assert answer.status_code == 200, answer.text
@@ -230,7 +230,7 @@ def test_a_penalised_answer_is_not_guessed(pair, name):
 
 # ---- tiny models
 
-# Of the five, one that comes to repeat itself and one that hardly does, each of another family.
+# Two come to repeat themselves, two hardly do.
 TINY_MODELS = ["llama", "llama-tied-bias", "gemma3_text", "mistral"]
 
 
@@ -247,7 +247,12 @@ def with_bytes(tmp_path_factory):
         shown = {byte: chr(byte) for byte in printable}
         others = (byte for byte in range(256) if byte not in shown)
         shown |= {byte: chr(256 + number) for number, byte in enumerate(others)}
-        level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+        level = {
+            "type": "ByteLevel",
+            "add_prefix_space": False,
+            "trim_offsets": True,
+            "use_regex": True,
+        }
         document = {
             "version": "1.0",
             "added_tokens": [],
@@ -280,7 +285,8 @@ def test_a_tiny_model_is_the_same(hearth, with_bytes, tmp_path, precision):
             {"temperature": 1, "top_p": 0.8, "seed": 2, "logprobs": 1},
             {"temperature": 0, "logit_bias": {"7": -100}},
         ):
-            answers = [told(ask(server, {**document, **fields})) for server in (both.auto, both.off)]
+            asked = {**document, **fields}
+            answers = [told(ask(server, asked)) for server in (both.auto, both.off)]
             assert answers[0] == answers[1], fields
             assert answers[0][2] == 150 * fields.get("n", 1)
         counted = counters(both.auto)

@@ -80,7 +80,7 @@ def read_for(reader, seconds):
 
 
 def measured_round(server, draw):
-    """Gaps of a stream beside long prompts; times to the first token of these, alone and beside it."""
+    """Gaps of a stream beside long prompts; their times to the first token, alone and beside it."""
     reader = Reader()
     alone = [long_prompt(server.port, draw, reader) for _ in range(3)]
     running = Connection(server.port)

@@ -1,4 +1,4 @@
-"""More requests than there is room for: who is refused is told at once, and costs the others nothing."""
+"""More requests than there is room for: refusals come at once, and cost the others nothing."""
 
 import collections
 import concurrent.futures
