@@ -22,6 +22,7 @@ STREAM_TOKENS = 8000  # more than are read
 VOCABULARY = range(1000, 40000)
 ROUNDS = 3
 OTHERS_MAX = 0.05
+HOPELESS = 0.3  # a share of others beside which no further round is of use
 
 
 def stream(prompt, tokens):
@@ -117,35 +118,37 @@ def test_a_stream_keeps_its_target_beside_long_prompts(hearth, model, tmp_path, 
         f" ms; target {1e3 * target:.2f} ms"
     ]
 
-    server = Server(
-        hearth, model, tmp_path / "log",
-        "--speculation", "off", "--target-tpot-ms", f"{1e3 * target:.3f}",
-    )  # fmt: skip
     kept, disturbed = [], []
-    try:
-        calm_gaps(server.port)
-        while not any(kept) and len(kept) < ROUNDS and disturbed != [True, True]:
+    share = 0
+    while not any(kept) and len(kept) < ROUNDS and share < HOPELESS:
+        # A new one each time: what the tuner learnt in a disturbed round stays with it for minutes.
+        log = tmp_path / f"round{len(kept)}"
+        server = Server(
+            hearth, model, log, "--speculation", "off", "--target-tpot-ms", f"{1e3 * target:.3f}"
+        )
+        try:
+            calm_gaps(server.port)
             others = Others(server.process)
             gaps, alone, beside = measured_round(server, draw)
             share = others.share()
-            slowest = percentile_99(gaps)
-            later = statistics.median(beside) / statistics.median(alone)
-            kept.append(slowest <= target and later <= LATER_MAX)
-            disturbed.append(share > OTHERS_MAX)
-            told.append(
-                f"{len(gaps)} gaps: median {1e3 * statistics.median(gaps):.2f} ms, "
-                f"P99 {1e3 * slowest:.2f} ms ({slowest / target:.2f} of the target), "
-                f"most {1e3 * max(gaps):.2f} ms; long prompts {statistics.median(alone):.2f} s "
-                f"alone, {statistics.median(beside):.2f} s beside it ({later:.2f} times); "
-                f"others took {100 * share:.0f} %"
-            )
-            print("\n" + told[-1], end="")
-    finally:
-        assert server.stop() == 0
+        finally:
+            assert server.stop() == 0
+        slowest = percentile_99(gaps)
+        later = statistics.median(beside) / statistics.median(alone)
+        kept.append(slowest <= target and later <= LATER_MAX)
+        disturbed.append(share > OTHERS_MAX)
+        told.append(
+            f"{len(gaps)} gaps: median {1e3 * statistics.median(gaps):.2f} ms, "
+            f"P99 {1e3 * slowest:.2f} ms ({slowest / target:.2f} of the target), "
+            f"most {1e3 * max(gaps):.2f} ms; long prompts {statistics.median(alone):.2f} s "
+            f"alone, {statistics.median(beside):.2f} s beside it ({later:.2f} times); "
+            f"others took {100 * share:.0f} %"
+        )
+        print("\n" + told[-1], end="")
     report = "\n".join(told)
     record_property("report", report)
     if any(kept):
         return
     if all(disturbed):
         pytest.skip("other programs run beside:\n" + report)
-    pytest.fail(report + "\n" + server.log.read_text(errors="replace"))
+    pytest.fail(report + "\n" + log.read_text(errors="replace"))
