@@ -107,11 +107,11 @@ def between(ratios):
 class Others:
     """The share of the machine that went to other programs, and to other guests of its host.
 
-    Ours are this process, its children that have ended, and `process`.
+    Ours are this process, its children that have ended, and `processes`.
     """
 
-    def __init__(self, process=None):
-        self.pid = process.pid if process else None
+    def __init__(self, *processes):
+        self.pids = [process.pid for process in processes]
         self.tick = os.sysconf("SC_CLK_TCK")
         self.begin = self.now()
 
@@ -121,7 +121,7 @@ class Others:
         busy = sum(ticks) - waiting
         finished = resource.getrusage(resource.RUSAGE_CHILDREN)  # bench engine
         own = time.process_time() + finished.ru_utime + finished.ru_stime
-        own += cpu_s(self.pid) if self.pid else 0
+        own += sum(map(cpu_s, self.pids))
         return busy / self.tick - own, (busy + waiting) / self.tick
 
     def share(self):
