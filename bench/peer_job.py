@@ -2,6 +2,10 @@
 
 Job: {"model", "threads", "prefill", "decode", "batch": [1, 32], "answer": [prompt, tokens], "repeats"}.
 Result: {"settings": in words, "work": {name: {"seconds": [...], "tokens": [...]}}}, as many of each as `repeats`.
+
+serve_peers.py has other jobs: {"model", "threads", "load": {"prompts": [[ids], ...], "warmup": such prompts, "tokens":
+of each answer, "sequences": at once at most, "prefix_cache": whether to keep what prompts begin with}}.
+Result: {"settings", "seconds": for all prompts, "answers": tokens of each}.
 """
 
 import json
@@ -21,11 +25,18 @@ def prompt(tokens: int) -> list[int]:
     return [RANDOM.randrange(1000, 30000) for _ in range(tokens)]
 
 
-def timed(work) -> tuple[float, int]:
+def timed(work) -> tuple:
     """Seconds, and what `work` returns: how many tokens it made or read."""
     begin = time.perf_counter()
-    tokens = work()
-    return time.perf_counter() - begin, tokens
+    made = work()
+    return time.perf_counter() - begin, made
+
+
+def report_load(settings: str, load: dict, generate) -> None:
+    """generate(prompts) returns how many tokens it has made after each; it runs for the warm-up first."""
+    generate(load["warmup"])
+    seconds, answers = timed(lambda: generate(load["prompts"]))
+    json.dump({"settings": settings, "seconds": seconds, "answers": answers}, sys.stdout)
 
 
 def report(settings: str, work: dict, repeats: int, once: tuple[str, ...] = ()) -> None:

@@ -1,11 +1,11 @@
-"""Drives llama.cpp (or ik_llama.cpp) through its C API; a child process of peers.py (see peer_job.py)."""
+"""Drives llama.cpp (or ik_llama.cpp) through its C API; a child process of peers.py or serve_peers.py (see peer_job.py)."""
 
 import ctypes
 import importlib
 import sys
 
 import numpy as np
-from peer_job import prompt, read_job, report, timed
+from peer_job import prompt, read_job, report, report_load, timed
 
 
 def main() -> None:
@@ -56,6 +56,38 @@ def main() -> None:
     def best(ctx, row):
         pointer = ctypes.cast(lib.llama_get_logits_ith(ctx, row), ctypes.POINTER(ctypes.c_float))
         return int(np.ctypeslib.as_array(pointer, shape=(vocab,)).argmax())
+
+    def forget(ctx):
+        if hasattr(lib, "llama_memory_clear"):
+            lib.llama_memory_clear(lib.llama_get_memory(ctx), False)
+        else:
+            lib.llama_kv_cache_clear(ctx)
+
+    def answer_together(ctx, batch, prompts, tokens):
+        """Each prompt for itself, then a token of all answers at a time."""
+        current = []
+        for s, ids in enumerate(prompts):
+            fill(batch, [(t, i, s, i == len(ids) - 1) for i, t in enumerate(ids)])
+            decode(ctx, batch)
+            current.append(best(ctx, len(ids) - 1))
+        for made in range(1, tokens):
+            fill(batch, [(current[s], len(ids) + made - 1, s, True) for s, ids in enumerate(prompts)])
+            decode(ctx, batch)
+            current = [best(ctx, s) for s in range(len(prompts))]
+        forget(ctx)
+        return [tokens] * len(prompts)
+
+    if load := job.get("load"):
+        longest = max(map(len, load["prompts"] + load["warmup"]))
+        sequences = load["sequences"]
+        ctx = context(sequences * (longest + load["tokens"]), sequences)
+        batch = lib.llama_batch_init(max(longest, sequences), 0, 1)
+
+        def generate_all(prompts):
+            waves = [prompts[i : i + sequences] for i in range(0, len(prompts), sequences)]
+            return [made for wave in waves for made in answer_together(ctx, batch, wave, load["tokens"])]
+
+        return report_load(f"C API offline, batches of {sequences} sequences", load, generate_all)
 
     def prefill(tokens):
         ctx = context(tokens + 8, 1)

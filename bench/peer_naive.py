@@ -1,4 +1,4 @@
-"""Drives naive_server.py over HTTP; a child process of peers.py (see peer_job.py)."""
+"""Drives naive_server.py over HTTP; a child process of peers.py or serve_peers.py (see peer_job.py)."""
 
 import json
 import pathlib
@@ -7,7 +7,7 @@ import sys
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
-from peer_job import prompt, read_job, report, timed
+from peer_job import prompt, read_job, report, report_load, timed
 
 
 def main() -> None:
@@ -22,11 +22,22 @@ def main() -> None:
             raise SystemExit("the naive server does not start")
         url = f"http://127.0.0.1:{line.strip()}/generate"
 
-        def ask(prompt_size, tokens):
-            body = json.dumps({"ids": prompt(prompt_size), "max_tokens": tokens}).encode()
+        def answer(ids, tokens):
+            body = json.dumps({"ids": ids, "max_tokens": tokens}).encode()
             request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-            with urllib.request.urlopen(request, timeout=3600) as answer:
-                return len(json.load(answer)["ids"])
+            with urllib.request.urlopen(request, timeout=3600) as response:
+                return len(json.load(response)["ids"])
+
+        if load := job.get("load"):
+
+            def generate_all(prompts):
+                with ThreadPoolExecutor(load["sequences"]) as pool:
+                    return list(pool.map(lambda ids: answer(ids, load["tokens"]), prompts))
+
+            return report_load("float32, one request at a time", load, generate_all)
+
+        def ask(prompt_size, tokens):
+            return answer(prompt(prompt_size), tokens)
 
         def prefill(tokens):
             took, made = timed(lambda: ask(tokens, 1))

@@ -1,4 +1,4 @@
-"""Drives OpenVINO GenAI on the same GGUF file; a child process of peers.py (see peer_job.py).
+"""Drives OpenVINO GenAI on the same GGUF file; a child process of peers.py or serve_peers.py (see peer_job.py).
 
 One sequence goes through LLMPipeline, several through ContinuousBatchingPipeline, both with the settings they have:
 no other cache precision, attention backend, group size or bf16 was clearly faster where it was tried.
@@ -9,19 +9,20 @@ import time
 import numpy as np
 import openvino as ov
 import openvino_genai as genai
-from peer_job import prompt, read_job, report
+from peer_job import prompt, read_job, report, report_load
 
 
 def main() -> None:
     job = read_job()
     properties = {"INFERENCE_NUM_THREADS": job["threads"]}
-    single = genai.LLMPipeline(job["model"], "CPU", **properties)
-    scheduler = genai.SchedulerConfig()
-    scheduler.enable_prefix_caching = False
-    scheduler.max_num_batched_tokens = 4096
-    scheduler.max_num_seqs = max(job["batch"])
-    scheduler.cache_size = 2  # GB
-    many = genai.ContinuousBatchingPipeline(job["model"], scheduler, "CPU", properties)
+
+    def pipeline(sequences, prefix_cache):
+        scheduler = genai.SchedulerConfig()
+        scheduler.enable_prefix_caching = prefix_cache
+        scheduler.max_num_batched_tokens = 4096
+        scheduler.max_num_seqs = sequences
+        scheduler.cache_size = 2  # GB
+        return genai.ContinuousBatchingPipeline(job["model"], scheduler, "CPU", properties)
 
     def config(tokens):
         c = genai.GenerationConfig()
@@ -29,6 +30,20 @@ def main() -> None:
         c.ignore_eos = True
         c.do_sample = False
         return c
+
+    if load := job.get("load"):
+        many = pipeline(load["sequences"], load["prefix_cache"])
+
+        def generate_all(prompts):
+            ids = [ov.Tensor(np.array([p])) for p in prompts]
+            results = many.generate(ids, [config(load["tokens"])] * len(prompts))
+            return [len(r.m_generation_ids[0]) for r in results]
+
+        cache = "with" if load["prefix_cache"] else "without"
+        return report_load(f"ContinuousBatchingPipeline offline, {cache} prefix cache", load, generate_all)
+
+    single = genai.LLMPipeline(job["model"], "CPU", **properties)
+    many = pipeline(max(job["batch"]), False)
 
     def tensor(size):
         return ov.Tensor(np.array([prompt(size)]))
