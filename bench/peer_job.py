@@ -4,7 +4,8 @@ Job: {"model", "threads", "prefill", "decode", "batch": [1, 32], "answer": [prom
 Result: {"settings": in words, "work": {name: {"seconds": [...], "tokens": [...]}}}, as many of each as `repeats`.
 
 serve_peers.py has other jobs: {"model", "threads", "load": {"prompts": [[ids], ...], "warmup": such prompts, "tokens":
-of each answer, "sequences": at once at most, "prefix_cache": whether to keep what prompts begin with}}.
+of each answer, "sequences": at once at most, "prefix_cache": whether to keep what prompts begin with, "settings": more
+of them by the peer's own names}}.
 Result: {"settings", "seconds": for all prompts, "answers": tokens of each}.
 """
 

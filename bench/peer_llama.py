@@ -1,4 +1,4 @@
-"""Drives llama.cpp (or ik_llama.cpp) through its C API; a child process of peers.py or serve_peers.py (see peer_job.py)."""
+"""Drives llama.cpp (or ik_llama.cpp) through its C API; a child of peers.py or serve_peers.py (see peer_job.py)."""
 
 import ctypes
 import importlib
@@ -57,12 +57,6 @@ def main() -> None:
         pointer = ctypes.cast(lib.llama_get_logits_ith(ctx, row), ctypes.POINTER(ctypes.c_float))
         return int(np.ctypeslib.as_array(pointer, shape=(vocab,)).argmax())
 
-    def forget(ctx):
-        if hasattr(lib, "llama_memory_clear"):
-            lib.llama_memory_clear(lib.llama_get_memory(ctx), False)
-        else:
-            lib.llama_kv_cache_clear(ctx)
-
     def answer_together(ctx, batch, prompts, tokens):
         """Each prompt for itself, then a token of all answers at a time."""
         current = []
@@ -74,7 +68,7 @@ def main() -> None:
             fill(batch, [(current[s], len(ids) + made - 1, s, True) for s, ids in enumerate(prompts)])
             decode(ctx, batch)
             current = [best(ctx, s) for s in range(len(prompts))]
-        forget(ctx)
+        lib.llama_memory_clear(lib.llama_get_memory(ctx), False)
         return [tokens] * len(prompts)
 
     if load := job.get("load"):

@@ -16,12 +16,12 @@ def main() -> None:
     job = read_job()
     properties = {"INFERENCE_NUM_THREADS": job["threads"]}
 
-    def pipeline(sequences, prefix_cache):
+    def pipeline(sequences, **others):
         scheduler = genai.SchedulerConfig()
-        scheduler.enable_prefix_caching = prefix_cache
-        scheduler.max_num_batched_tokens = 4096
         scheduler.max_num_seqs = sequences
         scheduler.cache_size = 2  # GB
+        for name, value in ({"enable_prefix_caching": False, "max_num_batched_tokens": 4096} | others).items():
+            setattr(scheduler, name, value)
         return genai.ContinuousBatchingPipeline(job["model"], scheduler, "CPU", properties)
 
     def config(tokens):
@@ -32,18 +32,17 @@ def main() -> None:
         return c
 
     if load := job.get("load"):
-        many = pipeline(load["sequences"], load["prefix_cache"])
+        many = pipeline(load["sequences"], enable_prefix_caching=load["prefix_cache"], **load["settings"])
 
         def generate_all(prompts):
             ids = [ov.Tensor(np.array([p])) for p in prompts]
             results = many.generate(ids, [config(load["tokens"])] * len(prompts))
             return [len(r.m_generation_ids[0]) for r in results]
 
-        cache = "with" if load["prefix_cache"] else "without"
-        return report_load(f"ContinuousBatchingPipeline offline, {cache} prefix cache", load, generate_all)
+        return report_load("ContinuousBatchingPipeline offline", load, generate_all)
 
     single = genai.LLMPipeline(job["model"], "CPU", **properties)
-    many = pipeline(max(job["batch"]), False)
+    many = pipeline(max(job["batch"]))
 
     def tensor(size):
         return ov.Tensor(np.array([prompt(size)]))

@@ -147,11 +147,9 @@ def compare(table: Table, options) -> None:
         measured[name].append(result)
 
     peer_env.in_turn(options.rounds, measured, failed, run)
-    peer_table.publish(
-        table.title, machine, {name: f"{peer_env.PEERS[name][0]} {versions[name]}, {settings[name]}" for name in settings},
-        f"Tokens a second (`answer`: answers a second), median of {options.rounds} rounds (least-most).",
-        measured, failed, write=options.write,
-    )  # fmt: skip
+    about = {name: f"{peer_env.PEERS[name][0]} {versions[name]}, {said}" for name, said in settings.items()}
+    what = f"Tokens a second (`answer`: answers a second), median of {options.rounds} rounds (least-most)."
+    peer_table.publish(table.title, machine, about, what, measured, failed, write=options.write)
 
 
 def main() -> None:
