@@ -101,6 +101,10 @@ void add_serve(CLI::App& root) {
       ->add_option("--target-ttft-ms", options->target_ttft_ms,
                    "Milliseconds to the first token that 95 of 100 are to keep within [5000]")
       ->check(CLI::Range(0.01, 1e8));
+  for (const char* target : {"--target-tpot-ms", "--target-ttft-ms"})
+    command->get_option(target)->check([](const std::string& text) {  // Range lets nan pass
+      return text.find_first_of("nN") == std::string::npos ? "" : text + " is not a number";
+    });
   command->callback([options, command] {
     const auto given = [&](const char* name, std::function<void(ServeConfig&)> put) {
       if (command->count(name) > 0) options->given.push_back(std::move(put));

@@ -96,7 +96,7 @@ void EngineCore::compute(const std::function<bool()>& interrupted) {
     run_pass(pass, sampled);
     pass.clear();
     rows = 0;
-    stop = interrupted();
+    stop = interrupted() || now_ns() - begun >= kStepNs;
   };
   for (Slice s : slices) {
     while (s.rows > 0 && !stop) {
@@ -160,7 +160,7 @@ void EngineCore::accept_all(const std::vector<Sampled>& sampled, std::int64_t no
     }
     if (last > 0) period_.token_intervals.add((now - last) / (accepted + 1), accepted + 1);
     if (drafts.empty()) continue;
-    speculation_.learn(draft_class, goes_on ? &s.draft_record : nullptr,
+    speculation_.learn(draft_class, goes_on ? &s : nullptr,
                        static_cast<std::int64_t>(drafts.size()), accepted);
     stats_.drafts += static_cast<std::int64_t>(drafts.size());
     stats_.drafts_accepted += accepted;
@@ -268,6 +268,8 @@ void EngineCore::finish(Sequence& sequence, FinishReason reason, std::optional<E
   std::int32_t ended = 1;
   if (taken->choice == 0 && !taken->forked) ended = owner.request.choices;
   owner.open_choices -= ended;
+  // Before the last event: whoever hears it may ask again at once.
+  if (owner.open_choices == 0) on_request_end(now);
   for (std::int32_t i = 1; i < ended; ++i) {
     Event other = event;
     other.choice = i;
@@ -275,9 +277,6 @@ void EngineCore::finish(Sequence& sequence, FinishReason reason, std::optional<E
     owner.sink->on_event(std::move(other));
   }
   owner.sink->on_event(std::move(event));
-  if (owner.open_choices == 0) {
-    on_request_end(now);
-  }
 }
 
 void EngineCore::end_all(FinishReason reason, const std::optional<Error>& error) {
@@ -306,6 +305,10 @@ void EngineCore::end_period(std::int64_t now) {
   period_.tokens = stats_.generated_tokens - before_period_.generated_tokens;
   period_.preemptions = scheduler_.preemptions() - before_period_.preemptions;
   period_.waiting = scheduler_.waiting();
+  // Who has waited all the while counts as if he were served now: else nobody would learn of it.
+  for (const Sequence* s : scheduler_.all())
+    if (s->first_token_ns == 0 && s->owner->submitted_ns <= period_begun_ns_)
+      period_.first_tokens.add(now - s->owner->submitted_ns);
   if (streams_most_ > 0 && mixed_rows_ > 0) {
     period_.decode_step_s = cost_.seconds(streams_most_);
     period_.prompt_row_s = mixed_s_ / mixed_rows_;

@@ -19,6 +19,10 @@
 
 namespace hearth::engine {
 
+// A step that takes longer ends after the pass in which it does: deadlines are looked at between
+// steps.
+inline constexpr std::int64_t kStepNs = 250'000'000;
+
 struct CoreOptions {
   std::int64_t context = 0;  // prompt + output tokens of one choice
   std::vector<TokenId> eos;
@@ -42,7 +46,7 @@ class EngineCore {
   // What runs and waits past its deadline ends; the next step is planned.
   void plan();
   // The planned step is computed, pass by pass; before a further pass `interrupted` is asked
-  // whether there is news: then the rest is left to the next plan.
+  // whether there is news: then, or after kStepNs, the rest is left to the next plan.
   void compute(const std::function<bool()>& interrupted);
 
   void end_all(FinishReason reason, const std::optional<Error>& error);

@@ -40,6 +40,7 @@ struct Sequence {
   std::vector<TokenId> drafts;  // guesses at what follows, for the step that is being computed
   std::size_t draft_class = 0;  // engine/speculation.h: what they were like
   DraftRecord draft_record;
+  std::int64_t drafts_accepted = 0;  // of the last ones
   PromptLookup lookup;
   std::int64_t prompt_size = 0;
   std::int64_t computed = 0;  // tokens whose keys and values are in the pages

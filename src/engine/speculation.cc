@@ -8,11 +8,15 @@
 namespace hearth::engine {
 namespace {
 
-// Old outcomes count for less: of a sequence after about ten steps, of a class after hundreds.
-constexpr double kFade = 0.9;
-constexpr double kClassFade = 0.998;
+// Old outcomes count for less: of a sequence after some thirty steps, of a class after fifty
+// outcomes; and what is not tried is forgotten, so that it is tried again.
+constexpr double kFade = 0.97;
+constexpr double kClassFade = 0.98;
+constexpr double kUntriedFade = 0.995;
+// What a sequence gets before any guess was right; then twice what was.
+constexpr std::int64_t kFirstDrafts = 4;
 // What the class says counts as much as so many drafts of the sequence's own.
-constexpr double kPriorDrafts = 3;
+constexpr double kPriorDrafts = 2;
 
 struct Candidate {
   Sequence* sequence;
@@ -99,8 +103,9 @@ void Speculation::propose(std::span<const Slice> slices, std::int64_t rows_max,
         has_penalties(request.sampling))
       continue;
     const auto size = static_cast<std::int64_t>(s.tokens.size());
-    const std::int64_t most = std::min(
-        {kDraftsMax, request.max_tokens - s.generated() - 1, context - size - 1, rows_max - rows});
+    const std::int64_t most =
+        std::min({kDraftsMax, kFirstDrafts + 2 * s.drafts_accepted,
+                  request.max_tokens - s.generated() - 1, context - size - 1, rows_max - rows});
     Candidate candidate = {&s, s.lookup.guess(s.tokens, most), 0, 0};
     s.draft_record.fade(kFade);
     if (!candidate.guess.drafts.empty()) {
@@ -121,7 +126,7 @@ void Speculation::propose(std::span<const Slice> slices, std::int64_t rows_max,
   const auto [taken, value] = take_best(candidates, most, rows, cost);
   for (Candidate& c : candidates) {
     if (c.taken == 0) {
-      classes_[c.sequence->draft_class].fade(kClassFade);  // what is not tried is forgotten
+      classes_[c.sequence->draft_class].fade(kUntriedFade);
       continue;
     }
     if (!scheduler.grow_for_drafts(*c.sequence, c.taken)) continue;
@@ -160,7 +165,7 @@ void Speculation::ask_drafter(std::span<DraftJob> jobs, double value, std::int64
     }
   }
   if (best == 0) {
-    classes_[kDrafterClass].fade(kClassFade);
+    classes_[kDrafterClass].fade(kUntriedFade);
     return;
   }
   for (DraftJob& job : jobs) job.wanted = std::min(job.wanted, best);
@@ -173,17 +178,18 @@ void Speculation::ask_drafter(std::span<DraftJob> jobs, double value, std::int64
   }
 }
 
-void Speculation::learn(std::size_t draft_class, DraftRecord* record, std::int64_t drafted,
+void Speculation::learn(std::size_t draft_class, Sequence* sequence, std::int64_t drafted,
                         std::int64_t accepted) {
   // After a wrong one nothing is known of the others.
   const auto judged = static_cast<double>(std::min(drafted, accepted + 1));
   DraftRecord& of_class = classes_[draft_class];
   of_class.fade(kClassFade);
-  for (DraftRecord* r : {&of_class, record}) {
+  for (DraftRecord* r : {&of_class, sequence ? &sequence->draft_record : nullptr}) {
     if (r == nullptr) continue;
     r->right += static_cast<double>(accepted);
     r->judged += judged;
   }
+  if (sequence) sequence->drafts_accepted = accepted;
 }
 
 }  // namespace hearth::engine

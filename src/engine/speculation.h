@@ -33,9 +33,9 @@ class Speculation {
   // Gives drafts to those sequences of a planned step for which it pays.
   void propose(std::span<const Slice> slices, std::int64_t rows_max, std::int64_t context,
                const StepCost& cost, Scheduler& scheduler);
-  // What became of a sequence's drafts: the first `accepted` were right. `record`: the sequence's
-  // own, or null if it has ended.
-  void learn(std::size_t draft_class, DraftRecord* record, std::int64_t drafted,
+  // What became of a sequence's drafts: the first `accepted` were right. `sequence` is null if it
+  // has ended.
+  void learn(std::size_t draft_class, Sequence* sequence, std::int64_t drafted,
              std::int64_t accepted);
   // It has ended.
   void forget(const Sequence& sequence) {

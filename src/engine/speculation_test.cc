@@ -254,6 +254,7 @@ TEST(Speculation, InACrowdNothingIsGuessedThatDoesNotPay) {
   for (int i = 0; i < 8; ++i) {
     all.push_back(f.add(16, i));  // one token again and again: easy to guess
     all.back()->owner->request.max_tokens = 100;
+    all.back()->drafts_accepted = 16;
   }
   f.step();
   const auto drafts = [&](const StepCost& by) {
@@ -285,7 +286,7 @@ TEST(Speculation, StopsGuessingWhereItIsWrongAndGoesOnWhereItIsRight) {
       speculation.propose(slices, 512, 5000, cost, f.scheduler);
       const auto n = static_cast<std::int64_t>(s->drafts.size());
       if (step >= 40) drafted_late += n;
-      if (n > 0) speculation.learn(s->draft_class, &s->draft_record, n, right ? n : 0);
+      if (n > 0) speculation.learn(s->draft_class, s, n, right ? n : 0);
       carry_out(f.scheduler, *f.pool, slices);  // one token that it said before
     }
     if (right)

@@ -145,7 +145,7 @@ Tuner::Tuner(TunerMode mode, TunerBounds bounds, TunerTargets targets)
     : mode_(mode),
       bounds_(bounds),
       targets_(targets),
-      running_(1, bounds.running_max,
+      running_(bounds.running_least(mode), bounds.running_max,
                mode == TunerMode::kRule
                    ? std::min(bounds.running_max, static_cast<std::int64_t>(kStateStart))
                    : bounds.running_max),

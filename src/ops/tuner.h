@@ -22,6 +22,7 @@
 // docs/tuner.md says what that looks like from outside.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -40,7 +41,11 @@ struct TunerLimits {
 };
 
 struct TunerBounds {
-  std::int64_t running_max = 64;  // the least is 1
+  // The least is 1; of kSlo 2, so that beside one long answer prompts always get on.
+  std::int64_t running_max = 64;
+  std::int64_t running_least(TunerMode mode) const {
+    return mode == TunerMode::kSlo ? std::min<std::int64_t>(2, running_max) : 1;
+  }
   std::int64_t prompt_rows_max = 4096;
   std::int64_t prompt_rows_min = 16;
 };

@@ -306,7 +306,7 @@ TEST(TunerSlo, AnImpossibleTargetRestsAtTheLeast) {
     decision = tuner.decide(busy_with_prompts(now.running, 400, now.prompt_rows));
     if (i >= 100) moves += decision.limits != now;
   }
-  EXPECT_EQ(decision.limits, (TunerLimits{1, 16}));
+  EXPECT_EQ(decision.limits, (TunerLimits{2, 16}));
   EXPECT_EQ(decision.reason, TunerReason::kTargetImpossible);
   EXPECT_EQ(moves, 0);
 }
