@@ -102,6 +102,7 @@ Result<api::ServedModel> load(OpenedModel opened, engine::EngineReaper& reaper,
   const std::string device = model->backend().describe();
   served.weight_bytes = model->backend().weight_bytes();
   HEARTH_TRY(options.draft, load_draft(opened.options, *model));
+  if (options.draft) served.weight_bytes += options.draft->backend().weight_bytes();
   options.unit_times = unit_times(*model, peaks);
   HEARTH_TRY_VOID(set_tuner(opened.options, served.id, options.unit_times, options));
   options.on_failure = std::move(on_failure);

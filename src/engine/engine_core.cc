@@ -75,14 +75,8 @@ void EngineCore::compute(const std::function<bool()>& interrupted) {
   if (period_begun_ns_ == 0) period_begun_ns_ = begun;
   for (const Slice& s : slices)
     if (s.sequence->started_ns == 0) s.sequence->started_ns = begun;
-  std::int64_t streams = 0;
-  double prompt_rows = 0;
-  for (const Slice& s : slices) {
-    if (s.sequence->missing() == 1)
-      ++streams;
-    else
-      prompt_rows += scheduler_.prompt_rows_of(s);
-  }
+  const std::int64_t streams = std::count_if(
+      slices.begin(), slices.end(), [](const Slice& s) { return s.sequence->missing() == 1; });
   const double streams_s = streams > 0 ? cost_.seconds(streams) : 0;
 
   // A pass at a time; a long slice continues in the next pass, on the pages it has filled so far.
@@ -90,9 +84,12 @@ void EngineCore::compute(const std::function<bool()>& interrupted) {
   std::vector<Sampled> sampled;
   std::vector<Slice> pass;
   std::int64_t rows = 0;
+  double prompt_rows = 0;
   bool stop = false;
   const auto run = [&] {
     if (pass.empty()) return;
+    for (const Slice& s : pass)
+      if (s.sequence->missing() > 1) prompt_rows += scheduler_.prompt_rows_of(s);
     run_pass(pass, sampled);
     pass.clear();
     rows = 0;
@@ -111,7 +108,7 @@ void EngineCore::compute(const std::function<bool()>& interrupted) {
   stats_.steps.add(stats_.work.rows - rows_before);
   const std::int64_t now = now_ns();
   note_step(streams, prompt_rows);
-  if (streams > 0 && prompt_rows > 0 && !stop) {
+  if (streams > 0 && prompt_rows > 0) {
     mixed_rows_ += prompt_rows;
     mixed_s_ += std::max(0.0, static_cast<double>(now - begun) / 1e9 - streams_s);
   }
