@@ -331,6 +331,40 @@ def test_generate_of_the_model_is_the_same(hearth, model, tmp_path):
     assert guessed == generate("off")
 
 
+# ---- a draft model
+
+
+def generate_with(hearth, tmp_path, name, *options):
+    path = tmp_path / "tokens.json"
+    path.write_text(json.dumps(json.loads((TINY / name / "reference.json").read_text())["tokens"]))
+    command = [
+        hearth, "generate", str(TINY / name), "--tokens", str(path), "--max-tokens", "100",
+        "--ignore-eos", "--json", *map(str, options),
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("draft", ["llama", "mistral", "gemma3_text"])
+def test_a_draft_model_changes_nothing(hearth, tmp_path, draft):
+    with_it = generate_with(hearth, tmp_path, "llama", "--draft-model", TINY / draft)
+    assert with_it.returncode == 0, with_it.stderr
+    without = generate_with(hearth, tmp_path, "llama", "--speculation", "off")
+    assert json.loads(with_it.stdout) == json.loads(without.stdout)
+
+
+def test_a_draft_model_of_other_tokens_is_refused(hearth, model, tmp_path):
+    refused = generate_with(hearth, tmp_path, "llama", "--draft-model", model)
+    assert refused.returncode == 1
+    assert "cannot guess for it" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_draft_model_that_is_not_there(hearth, tmp_path):
+    refused = generate_with(hearth, tmp_path, "llama", "--draft-model", tmp_path / "none.gguf")
+    assert refused.returncode == 1
+    assert "no such file" in refused.stderr
+
+
 # ---- how fast
 
 FASTER_MIN = 1.3  # the aim is 1.8
