@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Many users at once: a Hearth that serves them over HTTP beside peers that have all prompts in hand.
 
-./dev bench serve_peers [--rounds N] [--loads nothing-shared,words-shared] [--peers openvino,...] [--write]
+./dev bench serve_peers [--rounds N] [--loads nothing-shared,words-shared,words-known] [--peers openvino,...] [--write]
 
 `hearth bench serve` is the client, on the same cores as the server. Which prompts it sends is found out by letting it
 talk to a server that only writes them down; the peers get the ids that Hearth makes of them. Each round has prompts of
@@ -44,6 +44,7 @@ class Load:
     words: tuple  # options of `hearth bench serve`
     wanted: dict  # by peer: how many times its requests a second
     prefix_cache: bool = False
+    cold: bool = False  # what the prompts share has not been computed when they come
     ids: list = dataclasses.field(default_factory=list)  # by round: the prompts, then those of the warm-up
 
 
@@ -51,16 +52,24 @@ LOADS = {
     "nothing-shared": Load("128 words", ("--words", "128"),
                            {"openvino": "1.2, aim 1.8", "llama.cpp": "5, aim 8", "naive": "25, aim 50"}),
     "words-shared": Load("300 shared words + 30", ("--shared-words", "300", "--words", "30"),
-                         {"openvino": "3, aim 5"}, prefix_cache=True),
+                         {"openvino": "3, aim 5"}, prefix_cache=True, cold=True),
+    "words-known": Load("300 words computed before + 30", ("--shared-words", "300", "--words", "30"),
+                        {"openvino": "-"}, prefix_cache=True),
 }  # fmt: skip
 
 
 def bench_serve(options, load: Load, url: str, number: int, clients: int, requests: int) -> dict:
-    """The report of the load's round of that number."""
+    """The report of the load's round of that number, after as many prompts to warm up as there are clients."""
+    if not load.cold:
+        return client(options, url, clients, requests, CLIENTS, number + 1, load.words)
+    client(options, url, clients, CLIENTS, 0, number + 1001, LOADS["nothing-shared"].words)
+    return client(options, url, clients, requests, 0, number + 1, load.words)
+
+
+def client(options, url: str, clients: int, requests: int, warm_up: int, seed: int, words: tuple) -> dict:
     done = subprocess.run(
         [options.binary, "bench", "serve", url, "--api", "completions", "--ignore-eos", "--json", "-c", str(clients),
-         "-n", str(requests), "--warmup", str(CLIENTS), "--seed", str(number + 1), "--max-tokens", str(TOKENS),
-         *load.words],
+         "-n", str(requests), "--warmup", str(warm_up), "--seed", str(seed), "--max-tokens", str(TOKENS), *words],
         capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode != 0:
