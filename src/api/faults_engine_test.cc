@@ -358,7 +358,8 @@ TEST(Fault23, AFullQueueSaysWhenToComeAgainAndLosesNobody) {
              std::chrono::steady_clock::now() < deadline) {
         ++refused;
         EXPECT_EQ(verdict(response), "429 queue_full");
-        EXPECT_EQ(response.headers["retry-after"], "1");
+        EXPECT_TRUE(response.headers["retry-after"] == "1" ||
+                    response.headers["retry-after"] == "2");
         std::this_thread::sleep_for(20ms);
       }
       EXPECT_EQ(normalised(response), expected[static_cast<std::size_t>(i)]) << i;

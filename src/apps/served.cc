@@ -57,7 +57,7 @@ Result<backend::MachinePeaks> machine_peaks(int threads) {
   static std::optional<backend::MachinePeaks> peaks;
   const std::lock_guard lock(mutex);
   if (!peaks) {
-    HEARTH_TRY(peaks, backend::measure_peaks(threads, 3));
+    HEARTH_TRY(peaks, backend::measure_peaks(threads, 3, 48 << 20));
   }
   return *peaks;
 }

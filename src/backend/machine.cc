@@ -22,30 +22,28 @@ double seconds(Fn fn) {
 
 }  // namespace
 
-Result<MachinePeaks> measure_peaks(int threads, int rounds) {
+Result<MachinePeaks> measure_peaks(int threads, int rounds, std::int64_t bytes) {
   HEARTH_TRY(const Isa isa, choose_isa());
   const kernels::Ops& ops = kernels::ops_for(isa);
   ThreadPool pool(threads > 0 ? threads : usable_cores());
   const std::int64_t n = pool.threads();
-  // Larger than any last-level cache share of these cores.
-  constexpr std::int64_t kBytes = 256 << 20;
   std::vector<Mapping> memory(static_cast<std::size_t>(n));
   for (Mapping& m : memory) {
-    HEARTH_TRY(m, Mapping::reserve(kBytes, true));
+    HEARTH_TRY(m, Mapping::reserve(bytes, true));
   }
   std::vector<std::int32_t> sinks(static_cast<std::size_t>(n) * 16);
   const auto sink = [&](std::int64_t i) { return &sinks[static_cast<std::size_t>(i) * 16]; };
   pool.parallel_for(n, [&](std::int64_t i, int) {
-    std::memset(memory[static_cast<std::size_t>(i)].data(), 1, kBytes);
+    std::memset(memory[static_cast<std::size_t>(i)].data(), 1, bytes);
   });
   MachinePeaks peaks;
   for (int round = 0; round < rounds; ++round) {
     const double read = seconds([&] {
       pool.parallel_for(n, [&](std::int64_t i, int) {
-        ops.read_loop(memory[static_cast<std::size_t>(i)].data(), kBytes, sink(i));
+        ops.read_loop(memory[static_cast<std::size_t>(i)].data(), bytes, sink(i));
       });
     });
-    peaks.read_gb_s = std::max(peaks.read_gb_s, static_cast<double>(n * kBytes) / read / 1e9);
+    peaks.read_gb_s = std::max(peaks.read_gb_s, static_cast<double>(n * bytes) / read / 1e9);
     const auto rate = [&](double (*loop)(std::int64_t, std::int32_t*)) {
       constexpr std::int64_t kRounds = 2'000'000;
       std::vector<double> operations(static_cast<std::size_t>(n));

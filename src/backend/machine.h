@@ -13,7 +13,8 @@ struct MachinePeaks {
 };
 
 // The best of several rounds: what a noisy neighbour takes is not the machine's limit. `rounds` of
-// them take about 50 ms each, the first twice that.
-Result<MachinePeaks> measure_peaks(int threads, int rounds = 8);
+// them take about 50 ms each. Takes `bytes` of memory for each thread, which should not fit into
+// the last cache that they share.
+Result<MachinePeaks> measure_peaks(int threads, int rounds = 8, std::int64_t bytes = 256 << 20);
 
 }  // namespace hearth::backend

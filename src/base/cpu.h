@@ -27,6 +27,11 @@ std::string cpu_model_name();  // "AMD EPYC 9555"; "unknown" where the system do
 // at least 1.
 int usable_cores(const Topology& topology = Topology());
 
+// Of the calling thread, which computes without a pause on a core that others need for moments: who
+// wakes up there gets the core at once, and not when the thread's slice of some milliseconds is
+// over. It loses no time over it. Linux 6.12; elsewhere nothing happens.
+void run_in_short_slices();
+
 // Memory this process may still use, in bytes: what the system has available, cut by the cgroup's
 // limit.
 std::int64_t available_memory();

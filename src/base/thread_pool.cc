@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/cpu.h"
 #include "base/result.h"
 #include "base/start_thread.h"
 
@@ -101,6 +102,7 @@ void ThreadPool::work(Job& job, int thread) {
 }
 
 void ThreadPool::worker_loop(int thread) {
+  run_in_short_slices();
   std::uint32_t seen = 0;
   std::uint32_t each_seen = 0;
   for (;;) {

@@ -113,6 +113,7 @@ void EngineCore::compute(const std::function<bool()>& interrupted) {
     mixed_s_ += std::max(0.0, static_cast<double>(now - begun) / 1e9 - streams_s);
   }
   accept_all(sampled, now);
+  pool_->clean(kCleanBytes);
   if (now - period_begun_ns_ >= kPeriodNs) end_period(now);
 }
 

@@ -42,7 +42,10 @@ bool KvPool::grow(PageTable& table, std::int64_t tokens) {
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     Group& group = groups_[g];
     while (table.groups[g].size() < wanted) {
-      if (group.free.empty()) HEARTH_CHECK(give_up(g));
+      if (group.free.empty()) {
+        if (group.dirty.empty()) HEARTH_CHECK(give_up(g));
+        clean_one(g);
+      }
       const std::int32_t page = group.free.back();
       group.free.pop_back();
       group.references[static_cast<std::size_t>(page)] = 1;
@@ -155,23 +158,35 @@ void KvPool::drop(std::size_t group, std::int32_t page) {
   if (g.node[index])
     index_.leave(*g.node[index], group);
   else
-    set_free(group, page);
+    groups_[group].dirty.push_back(page);
 }
 
-void KvPool::set_free(std::size_t group, std::int32_t page) {
+void KvPool::clean_one(std::size_t group) {
+  Group& g = groups_[group];
+  const std::int32_t page = g.dirty.back();
   cache_->zero_page(group, page);
-  groups_[group].free.push_back(page);
+  g.dirty.pop_back();
+  g.free.push_back(page);
+}
+
+void KvPool::clean(std::int64_t bytes) {
+  for (std::size_t g = 0; g < groups_.size(); ++g)
+    while (!groups_[g].dirty.empty() && bytes > 0) {
+      clean_one(g);
+      bytes -= cache_->page_bytes(g);
+    }
 }
 
 bool KvPool::give_up(std::size_t group) {
   return index_.give_up(group, [&](std::size_t g, std::int32_t page) {
     groups_[g].node[static_cast<std::size_t>(page)] = nullptr;
-    set_free(g, page);
+    groups_[g].dirty.push_back(page);
   });
 }
 
 std::int64_t KvPool::available(std::size_t group) const {
-  return static_cast<std::int64_t>(groups_[group].free.size()) + index_.unused(group);
+  const Group& g = groups_[group];
+  return static_cast<std::int64_t>(g.free.size() + g.dirty.size()) + index_.unused(group);
 }
 
 void KvPool::trim(PageTable& table, std::int64_t next) {
@@ -288,10 +303,11 @@ void KvPool::check_integrity(const std::vector<const PageTable*>& tables) const 
     std::size_t unreferenced = 0;
     for (std::int32_t references : counted) unreferenced += references == 0 ? 1 : 0;
     HEARTH_CHECK(unreferenced == static_cast<std::size_t>(available(g)));
-    for (std::int32_t page : group.free) {
-      const auto index = static_cast<std::size_t>(page);
-      HEARTH_CHECK(counted[index] == 0 && group.node[index] == nullptr);
-    }
+    for (const auto* list : {&group.free, &group.dirty})
+      for (std::int32_t page : *list) {
+        const auto index = static_cast<std::size_t>(page);
+        HEARTH_CHECK(counted[index] == 0 && group.node[index] == nullptr);
+      }
   }
 }
 

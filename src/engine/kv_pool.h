@@ -1,7 +1,9 @@
 // Which page of the cache belongs to whom. Pages are reference-counted, so that sequences may share
 // a prefix. A page whose text may be found (publish) is kept for others with the same salt and the
-// same text when its last user lets go, as long as nothing else needs it; any other is zeroed then,
-// and that one when it is given up: nobody ever sees another's.
+// same text when its last user lets go, as long as nothing else needs it. Any other is to be zeroed
+// then, and that one when it is given up: a little after each step (clean), so that no step waits
+// for the megabytes of a long prompt, and at the latest before it is given to anybody. Nobody ever
+// sees another's.
 #pragma once
 
 #include <cstdint>
@@ -48,6 +50,8 @@ class KvPool {
   // another choice may still have to compute the last part of a shared prompt again.
   void trim(PageTable& table, std::int64_t next);
   void release(PageTable& table);
+  // Zeroes freed pages of about so many bytes, one at least if there are any.
+  void clean(std::int64_t bytes = INT64_MAX);
 
   // Whether grow() of an empty table to `tokens` would succeed now, and still after `promised` more
   // pages of every group are gone.
@@ -71,7 +75,8 @@ class KvPool {
  private:
   struct Group {
     backend::KvGroupSpec spec;
-    std::vector<std::int32_t> free;        // a stack: warm pages first
+    std::vector<std::int32_t> free;        // zeroed
+    std::vector<std::int32_t> dirty;       // as free, but not zeroed yet
     std::vector<std::int32_t> references;  // by page
     std::vector<PrefixNode*> node;         // by page: where it can be found, or null
   };
@@ -82,7 +87,7 @@ class KvPool {
   void set_last_published(PageTable& table, PrefixNode* node);
   void take(std::size_t group, std::int32_t page);
   void drop(std::size_t group, std::int32_t page);
-  void set_free(std::size_t group, std::int32_t page);
+  void clean_one(std::size_t group);
   std::int64_t pages_published(const PageTable& table) const;
   void keep_within_bound();
   bool give_up(std::size_t group);  // a kept page, and what is of no use without it

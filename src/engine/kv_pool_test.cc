@@ -78,6 +78,7 @@ TEST(KvPool, SharesWholePagesUntilTheLastOwnerLetsGo) {
   EXPECT_FALSE(f.cache->clean(0, shared));
   EXPECT_EQ(f.pool.pages_used(), 6);
   f.pool.release(b);
+  f.pool.clean();
   EXPECT_TRUE(f.cache->clean(0, shared));
   EXPECT_EQ(f.pool.pages_used(), 0);
 }
@@ -172,6 +173,12 @@ TEST(KvPool, RandomOperations) {
   EXPECT_GT(shared, 100);
   for (auto& t : tables) f.pool.release(t);
   EXPECT_EQ(f.pool.pages_used(), 0);
+  const std::int64_t dirty = f.cache->dirty();
+  ASSERT_GT(dirty, 4);
+  f.pool.clean(2 * f.cache->page_bytes(0));
+  EXPECT_EQ(f.cache->dirty(), dirty - 2);
+  f.pool.check_integrity({});
+  f.pool.clean();
   EXPECT_EQ(f.cache->dirty(), 0);
 }
 

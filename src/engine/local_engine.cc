@@ -186,7 +186,10 @@ void LocalEngine::work() {
     count_queue();
     core_.compute(news);
     publish();
-    if (core_.idle()) core_.check_integrity();
+    if (core_.idle()) {
+      core_.clean();
+      core_.check_integrity();
+    }
   }
 }
 

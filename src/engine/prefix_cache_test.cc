@@ -157,12 +157,14 @@ TEST(PrefixCache, NoMoreIsKeptThanMay) {
   f.pool->release(a);
   EXPECT_EQ(f.pool->pages_kept(), 3);
   EXPECT_EQ(adopted(f, "s", text(40)), 12);
+  f.pool->clean();
   EXPECT_EQ(f.cache->dirty(), 3);
   Fixture none({0}, 64, 0);
   PageTable b = compute(none, "s", text(40));
   EXPECT_EQ(adopted(none, "s", text(40)), 40);  // as long as somebody uses it
   none.pool->release(b);
   EXPECT_EQ(none.pool->pages_kept(), 0);
+  none.pool->clean();
   EXPECT_EQ(none.cache->dirty(), 0);
 }
 

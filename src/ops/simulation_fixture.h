@@ -256,6 +256,7 @@ class Simulation {
         }
         core_->plan();
         core_->compute([this] { return due(); });
+        if (core_->idle()) core_->clean();
         if (++steps % 16 == 0) core_->check_integrity();
         if (steps > steps_max || ::testing::Test::HasFailure()) {
           ADD_FAILURE() << steps << " steps";
@@ -266,6 +267,7 @@ class Simulation {
     } catch (const std::bad_alloc&) {  // as LocalEngine::loop does
       core_->end_all(engine::FinishReason::kError,
                      Error{ErrorKind::kExhausted, "engine_failed", "the engine has failed"});
+      core_->clean();
       return false;
     }
   }

@@ -166,7 +166,7 @@ class Tuner {
   static constexpr double kStateLeast = 1e-3;
   static constexpr std::int64_t kPromptRowsStart = 512;  // kSlo
   static constexpr double kRoomShare = 0.9;              // of a target, under which limits rise
-  static constexpr double kModelShare = 0.7;
+  static constexpr double kModelShare = 0.65;
   // Of the target: where a step without prompts takes less, who runs at once is not to blame.
   static constexpr double kBlameShare = 0.35;
   static constexpr double kPagesRoom = 0.85;

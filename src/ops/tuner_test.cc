@@ -291,7 +291,7 @@ TEST(TunerSlo, WhoRunsIsNotToBlameForWhatStepsDoNotTake) {
 TEST(TunerSlo, BeginsWithWhatIsExpectedToFit) {
   Tuner tuner = slo_of(100);
   tuner.expect(50, 1);
-  EXPECT_EQ(tuner.limits(), (TunerLimits{100, 125}));  // 0.7 * 250 - 50
+  EXPECT_EQ(tuner.limits(), (TunerLimits{100, 112}));  // 0.65 * 250 - 50
   Tuner rule = tuner_of(TunerMode::kRule);
   rule.expect(50, 1);
   EXPECT_EQ(rule.limits(), (TunerLimits{4, 4096}));
@@ -319,7 +319,7 @@ TEST(TunerSlo, TheModelBoundsPromptRowsAtOnce) {
   period.decode_step_ms = 100;
   period.row_ms = 1;
   const TunerDecision decision = tuner.decide(period);
-  EXPECT_EQ(decision.limits, (TunerLimits{100, 75}));  // 100 + 75 x 1 = 0.7 x 250
+  EXPECT_EQ(decision.limits, (TunerLimits{100, 62}));  // 100 + 62 x 1 = 0.65 x 250
   EXPECT_EQ(decision.reason, TunerReason::kCostModel);
   // Not for what one half of it alone says, nor if it is strange.
   Tuner other = slo_of(100);
@@ -344,9 +344,9 @@ TEST(TunerSlo, FewerRowsForALateFirstTokenThanTheModelAllows) {
     period.decode_step_ms = 50;
     period.row_ms = 0.2;
     tuner.decide(period);
-    EXPECT_LE(tuner.limits().prompt_rows, 625);
+    EXPECT_LE(tuner.limits().prompt_rows, 563);
   }
-  EXPECT_GE(tuner.limits().prompt_rows, 600);
+  EXPECT_GE(tuner.limits().prompt_rows, 530);
 }
 
 // ---- slo: up

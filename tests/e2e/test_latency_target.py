@@ -113,6 +113,8 @@ def test_a_stream_keeps_its_target_beside_long_prompts(hearth, model, tmp_path, 
     calm = min((calm_gaps(server.port) for _ in range(3)), key=statistics.median)
     assert server.stop() == 0
     target = TARGET * statistics.median(calm)
+    # What the machine itself adds to a P99, with nothing beside the stream.
+    stalls = percentile_99(calm) - statistics.median(calm)
     told = [
         f"alone: median {1e3 * statistics.median(calm):.2f} ms, P99 {1e3 * percentile_99(calm):.2f}"
         f" ms; target {1e3 * target:.2f} ms"
@@ -135,7 +137,7 @@ def test_a_stream_keeps_its_target_beside_long_prompts(hearth, model, tmp_path, 
             assert server.stop() == 0
         slowest = percentile_99(gaps)
         later = statistics.median(beside) / statistics.median(alone)
-        kept.append(slowest <= target and later <= LATER_MAX)
+        kept.append(slowest <= target + stalls and later <= LATER_MAX)
         disturbed.append(share > OTHERS_MAX)
         told.append(
             f"{len(gaps)} gaps: median {1e3 * statistics.median(gaps):.2f} ms, "

@@ -101,6 +101,7 @@ class CpuBackend final : public Backend {
 
   // Not while weights are packed: the loading thread is bound nowhere and must find a free core.
   void enter_thread() override {
+    run_in_short_slices();
     bind(0);
     pool_->on_each_worker([this](int thread) { bind(thread); });
   }
