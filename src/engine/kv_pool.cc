@@ -42,10 +42,9 @@ bool KvPool::grow(PageTable& table, std::int64_t tokens) {
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     Group& group = groups_[g];
     while (table.groups[g].size() < wanted) {
-      if (group.free.empty()) {
-        if (group.dirty.empty()) HEARTH_CHECK(give_up(g));
-        clean_one(g);
-      }
+      // Those first that were in use before: memory that nobody has touched yet stays untouched.
+      if (group.free.empty() && group.dirty.empty()) HEARTH_CHECK(give_up(g));
+      if (!group.dirty.empty()) clean_one(g);
       const std::int32_t page = group.free.back();
       group.free.pop_back();
       group.references[static_cast<std::size_t>(page)] = 1;

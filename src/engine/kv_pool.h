@@ -75,7 +75,7 @@ class KvPool {
  private:
   struct Group {
     backend::KvGroupSpec spec;
-    std::vector<std::int32_t> free;        // zeroed
+    std::vector<std::int32_t> free;        // zeroed; a stack: warm pages first
     std::vector<std::int32_t> dirty;       // as free, but not zeroed yet
     std::vector<std::int32_t> references;  // by page
     std::vector<PrefixNode*> node;         // by page: where it can be found, or null
