@@ -294,14 +294,13 @@ void EngineCore::note_step(std::int64_t streams, double prompt_rows) {
 
 void EngineCore::end_period(std::int64_t now) {
   period_.seconds = static_cast<double>(now - period_begun_ns_) / 1e9;
-  period_.work = stats_.work.since(before_period_.work);
+  period_.work = stats_.work.since(work_before_);
   if (period_.seconds > 0)
     period_.utilisation = {options_.unit_times.arithmetic_s(period_.work) / period_.seconds,
                            options_.unit_times.reading_s(period_.work) / period_.seconds,
                            static_cast<double>(period_.work.busy_ns) / 1e9 / period_.seconds};
   stats_.utilisation = period_.utilisation;
-  period_.tokens = stats_.generated_tokens - before_period_.generated_tokens;
-  period_.preemptions = scheduler_.preemptions() - before_period_.preemptions;
+  period_.preemptions = scheduler_.preemptions() - preemptions_before_;
   period_.waiting = scheduler_.waiting();
   // Who has waited all the while counts as if he were served now: else nobody would learn of it.
   for (const Sequence* s : scheduler_.all())
@@ -321,8 +320,8 @@ void EngineCore::end_period(std::int64_t now) {
   streams_most_ = 0;
   mixed_rows_ = mixed_s_ = 0;
   period_begun_ns_ = now;
-  before_period_ = stats_;
-  before_period_.preemptions = scheduler_.preemptions();
+  work_before_ = stats_.work;
+  preemptions_before_ = scheduler_.preemptions();
 }
 
 void EngineCore::fill(EngineStats& stats) const {

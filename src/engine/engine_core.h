@@ -92,7 +92,8 @@ class EngineCore {
   std::int64_t streams_most_ = 0;  // answers that went on in one step of it
   double mixed_rows_ = 0;          // of prompts in its steps with both
   double mixed_s_ = 0;             // that these steps took longer for that
-  EngineStats before_period_;
+  Work work_before_;               // what had been done when it began
+  std::int64_t preemptions_before_ = 0;
   EngineStats stats_;  // of it what only grows, and the limits
 };
 

@@ -16,7 +16,6 @@ struct Period {
   LatencyHistogram first_tokens;     // from submission
   Work work;
   Utilisation utilisation;
-  std::int64_t tokens = 0;  // generated
   std::int64_t preemptions = 0;
   std::int64_t running_most = 0;      // choices at once
   std::int64_t prompt_rows_most = 0;  // in one step in which answers went on too

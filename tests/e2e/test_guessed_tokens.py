@@ -296,71 +296,66 @@ def test_a_tiny_model_is_the_same(hearth, with_bytes, tmp_path, precision):
         both.stop()
 
 
-@pytest.mark.parametrize("name", TINY_MODELS)
-def test_generate_is_the_same(hearth, tmp_path, name):
+def generate_with(hearth, tmp_path, model, ids, max_tokens, *options):
     path = tmp_path / "tokens.json"
-    ids = json.loads((TINY / name / "reference.json").read_text())["tokens"]
-    path.write_text(json.dumps(ids * 3))
-
-    def generate(kind):
-        command = [
-            hearth, "generate", str(TINY / name), "--tokens", str(path), "--max-tokens", "300",
-            "--ignore-eos", "--json", "--speculation", kind,
-        ]  # fmt: skip
-        return json.loads(subprocess.check_output(command))["tokens"]
-
-    guessed = generate("auto")
-    assert len(guessed) == 300
-    assert guessed == generate("off")
-
-
-def test_generate_of_the_model_is_the_same(hearth, model, tmp_path):
-    done = subprocess.check_output([hearth, "tokenize", model, "--text", COPYING, "--json"])
-    path = tmp_path / "tokens.json"
-    path.write_text(json.dumps(json.loads(done)["tokens"]))
-
-    def generate(kind):
-        command = [
-            hearth, "generate", model, "--tokens", str(path), "--max-tokens", "150",
-            "--ignore-eos", "--json", "--speculation", kind,
-        ]  # fmt: skip
-        return json.loads(subprocess.check_output(command))["tokens"]
-
-    guessed = generate("auto")
-    assert len(guessed) == 150
-    assert guessed == generate("off")
-
-
-# ---- a draft model
-
-
-def generate_with(hearth, tmp_path, name, *options):
-    path = tmp_path / "tokens.json"
-    path.write_text(json.dumps(json.loads((TINY / name / "reference.json").read_text())["tokens"]))
+    path.write_text(json.dumps(ids))
     command = [
-        hearth, "generate", str(TINY / name), "--tokens", str(path), "--max-tokens", "100",
+        hearth, "generate", str(model), "--tokens", str(path), "--max-tokens", str(max_tokens),
         "--ignore-eos", "--json", *map(str, options),
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True)
 
 
+def reference_ids(name):
+    return json.loads((TINY / name / "reference.json").read_text())["tokens"]
+
+
+def assert_guessing_changes_nothing(hearth, tmp_path, model, ids, max_tokens):
+    def generate(kind):
+        done = generate_with(hearth, tmp_path, model, ids, max_tokens, "--speculation", kind)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["tokens"]
+
+    guessed = generate("auto")
+    assert len(guessed) == max_tokens
+    assert guessed == generate("off")
+
+
+@pytest.mark.parametrize("name", TINY_MODELS)
+def test_generate_is_the_same(hearth, tmp_path, name):
+    assert_guessing_changes_nothing(hearth, tmp_path, TINY / name, reference_ids(name) * 3, 300)
+
+
+def test_generate_of_the_model_is_the_same(hearth, model, tmp_path):
+    done = subprocess.check_output([hearth, "tokenize", model, "--text", COPYING, "--json"])
+    ids = json.loads(done)["tokens"]
+    assert_guessing_changes_nothing(hearth, tmp_path, model, ids, 150)
+
+
+# ---- a draft model
+
+
+def generate_of_llama(hearth, tmp_path, *options):
+    return generate_with(hearth, tmp_path, TINY / "llama", reference_ids("llama"), 100, *options)
+
+
 @pytest.mark.parametrize("draft", ["llama", "mistral", "gemma3_text"])
 def test_a_draft_model_changes_nothing(hearth, tmp_path, draft):
-    with_it = generate_with(hearth, tmp_path, "llama", "--draft-model", TINY / draft)
+    with_it = generate_of_llama(hearth, tmp_path, "--draft-model", TINY / draft)
     assert with_it.returncode == 0, with_it.stderr
-    without = generate_with(hearth, tmp_path, "llama", "--speculation", "off")
+    without = generate_of_llama(hearth, tmp_path, "--speculation", "off")
     assert json.loads(with_it.stdout) == json.loads(without.stdout)
 
 
 def test_a_draft_model_of_other_tokens_is_refused(hearth, model, tmp_path):
-    refused = generate_with(hearth, tmp_path, "llama", "--draft-model", model)
+    refused = generate_of_llama(hearth, tmp_path, "--draft-model", model)
     assert refused.returncode == 1
     assert "cannot guess for it" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
 
 
 def test_a_draft_model_that_is_not_there(hearth, tmp_path):
-    refused = generate_with(hearth, tmp_path, "llama", "--draft-model", tmp_path / "none.gguf")
+    refused = generate_of_llama(hearth, tmp_path, "--draft-model", tmp_path / "none.gguf")
     assert refused.returncode == 1
     assert "no such file" in refused.stderr
 
