@@ -1,5 +1,8 @@
 // Faults that reach the engine: clients that leave or do not read, output that is no number, a
 // cache that is too small. The numbers are those of docs/faults.md.
+#include <map>
+#include <mutex>
+
 #include "api/whole_server_fixture.h"
 #include "base/fault_point.h"
 #include "engine/poisoned_model_fixture.h"
@@ -367,6 +370,49 @@ TEST(Fault23, AFullQueueSaysWhenToComeAgainAndLosesNobody) {
   }
   for (std::thread& client : clients) client.join();
   EXPECT_GT(refused, 0);
+  stream.check_after({errors_of("queue_full")});
+}
+
+// Whoever is refused asks again at once, over and over, whatever he is told.
+TEST(Fault39, AStormOfRetriesTakesNothingFromThoseWhoAreServed) {
+  WholeServerOptions options;
+  options.engine.context = 1024;
+  options.engine.running_max = 3;
+  options.engine.queue_requests_max = 2;
+  options.pace = 1ms;
+  WholeServer whole(options);
+  const std::vector<std::string> expected = alone(whole);
+  Undisturbed stream(whole, {.tokens = 800, .once = true});
+  std::atomic<bool> over{false};
+  std::mutex mutex;
+  std::map<std::string, int> told;  // Retry-After: how often
+  int stormed = 0;
+  std::vector<std::thread> storm;
+  for (int i = 0; i < 12; ++i) {
+    storm.emplace_back([&, i] {
+      while (!over) {
+        RawResponse response = whole.post("/v1/completions", body_of(i));
+        if (response.status == 200) continue;
+        EXPECT_EQ(verdict(response), "429 queue_full");
+        const std::lock_guard lock(mutex);
+        ++told[response.headers["retry-after"]];
+        ++stormed;
+      }
+    });
+  }
+  // Each of those who come one after the other gets in, and gets what it would get without them.
+  for (int i = 0; i < kClients; ++i) {
+    RawResponse response;
+    const auto deadline = std::chrono::steady_clock::now() + WholeServer::kPatience;
+    while ((response = whole.post("/v1/completions", body_of(i))).status == 429 &&
+           std::chrono::steady_clock::now() < deadline)
+      std::this_thread::sleep_for(1ms);
+    EXPECT_EQ(normalised(response), expected[static_cast<std::size_t>(i)]) << i;
+  }
+  over = true;
+  for (std::thread& client : storm) client.join();
+  EXPECT_GT(stormed, 100);
+  EXPECT_GT(told.size(), 1u);  // who is refused together is not told to come back together
   stream.check_after({errors_of("queue_full")});
 }
 

@@ -23,6 +23,7 @@ class DraftModel final : public Drafter {
                                                     std::int64_t context, std::int64_t contexts,
                                                     std::int64_t cache_bytes);
 
+  std::int64_t cache_bytes() const { return pool_->bytes(); }
   void guess(std::span<DraftJob> jobs) override;
   double round_s(std::int64_t sequences, double target_s) const override;
   std::int64_t unseen(const Sequence& sequence) const override;

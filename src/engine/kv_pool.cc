@@ -252,6 +252,13 @@ std::int64_t KvPool::bytes_seen(std::int64_t position) const {
   return bytes;
 }
 
+std::int64_t KvPool::bytes() const {
+  std::int64_t bytes = 0;
+  for (std::size_t g = 0; g < groups_.size(); ++g)
+    bytes += cache_->pages(g) * cache_->page_bytes(g);
+  return bytes;
+}
+
 std::int64_t KvPool::tokens_max() const {
   std::int64_t pages = INT64_MAX;
   for (std::size_t g = 0; g < groups_.size(); ++g) pages = std::min(pages, cache_->pages(g));

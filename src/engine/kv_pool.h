@@ -67,6 +67,7 @@ class KvPool {
   std::int64_t pages_total() const;
   std::int64_t pages_used() const;  // by somebody
   std::int64_t pages_kept() const;  // by nobody, for whoever may come
+  std::int64_t bytes() const;       // of all pages
   backend::KvCache& cache() { return *cache_; }
 
   // Every page is free, kept or referenced, and only one of them; `tables` are all that exist.

@@ -26,30 +26,32 @@ Result<std::unique_ptr<LocalEngine>> LocalEngine::create(std::shared_ptr<const m
   const std::int64_t context =
       options.context > 0 ? options.context : std::min(model->config().context, kDefaultContextMax);
   const std::int64_t bytes = options.cache_bytes > 0 ? options.cache_bytes : available_memory() / 4;
+  const std::int64_t draft_bytes = options.draft ? bytes / 5 : 0;
   std::vector<backend::KvGroupSpec> groups = model->kv_groups();
-  HEARTH_TRY(const auto pages,
-             page_counts(model->backend(), groups, bytes, context, options.running_max));
+  HEARTH_TRY(const auto pages, page_counts(model->backend(), groups, bytes - draft_bytes, context,
+                                           options.running_max));
   HEARTH_TRY(auto cache, model->backend().make_cache(groups, pages));
   const std::int64_t kept = options.prefix_cache_bytes >= 0 ? options.prefix_cache_bytes
                                                             : model->backend().weight_bytes();
   auto pool = std::make_unique<KvPool>(std::move(cache), std::move(groups), kept);
-  std::shared_ptr<Drafter> drafter;
+  std::shared_ptr<DraftModel> drafter;
   if (options.draft) {
-    HEARTH_TRY(drafter,
-               DraftModel::create(options.draft, *model, context, options.running_max, bytes / 4));
+    HEARTH_TRY(drafter, DraftModel::create(options.draft, *model, context, options.running_max,
+                                           draft_bytes));
   }
   return std::unique_ptr<LocalEngine>(new LocalEngine(std::move(model), options, std::move(pool),
                                                       std::move(drafter), context, clock));
 }
 
 LocalEngine::LocalEngine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
-                         std::unique_ptr<KvPool> pool, std::shared_ptr<Drafter> drafter,
+                         std::unique_ptr<KvPool> pool, std::shared_ptr<DraftModel> drafter,
                          std::int64_t context, const Clock& clock)
     : model_(std::move(model)),
       clock_(clock),
       accepted_max_(options.queue_requests_max + options.running_max),
       queue_tokens_max_(options.queue_tokens_max),
       on_failure_(options.on_failure),
+      cache_bytes_(pool->bytes() + (drafter ? drafter->cache_bytes() : 0)),
       pool_(*pool),
       core_(std::move(pool), std::make_unique<ModelRunner>(model_),
             {.context = std::min(context, pool_.tokens_max()),
@@ -67,8 +69,6 @@ LocalEngine::LocalEngine(std::shared_ptr<const model::Model> model, const Engine
   limits_.context = std::min(context, pool_.tokens_max());
   limits_.vocab = model_->config().vocab;
   limits_.queue_requests = options.queue_requests_max;
-  for (std::size_t g = 0; g < model_->kv_groups().size(); ++g)
-    cache_bytes_ += pool_.cache().pages(g) * pool_.cache().page_bytes(g);
   stats_.pages_total = pool_.pages_total();
   core_.on_request_end = [this](std::int64_t now) {
     const std::lock_guard lock(mutex_);

@@ -33,8 +33,7 @@ struct EngineOptions {
   // weights take.
   std::int64_t prefix_cache_bytes = -1;
   bool speculate = true;  // engine/speculation.h
-  // Guesses too, on the same threads (Backend::beside); null: none. Its cache takes a quarter of
-  // what the model's own does, at most.
+  // Guesses too, on the same threads (Backend::beside); null: none. A fifth of cache_bytes is its.
   std::shared_ptr<const model::Model> draft;
   UnitTimes unit_times;              // for stats().utilisation
   std::optional<LiveLimits> limits;  // to begin with; none: the two above
@@ -44,6 +43,8 @@ struct EngineOptions {
   std::function<void()> on_failure = nullptr;
 };
 inline constexpr std::int64_t kDefaultContextMax = 8192;
+
+class DraftModel;
 
 class LocalEngine final : public Engine {
  public:
@@ -58,7 +59,7 @@ class LocalEngine final : public Engine {
   EngineStats stats() const override;
   const EngineLimits& limits() const override { return limits_; }
 
-  std::int64_t cache_bytes() const { return cache_bytes_; }
+  std::int64_t cache_bytes() const { return cache_bytes_; }  // the draft model's too
 
  private:
   struct Submit {
@@ -71,8 +72,8 @@ class LocalEngine final : public Engine {
   using Message = std::variant<Submit, Cancel>;
 
   LocalEngine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
-              std::unique_ptr<KvPool> pool, std::shared_ptr<Drafter> drafter, std::int64_t context,
-              const Clock& clock);
+              std::unique_ptr<KvPool> pool, std::shared_ptr<DraftModel> drafter,
+              std::int64_t context, const Clock& clock);
 
   Status check_queue(RequestId id, std::int64_t prompt_tokens) const;  // under the lock
   void post(Message message);
@@ -91,7 +92,7 @@ class LocalEngine final : public Engine {
   const std::int64_t accepted_max_;  // what may wait and what may run
   const std::int64_t queue_tokens_max_;
   const std::function<void()> on_failure_;
-  std::int64_t cache_bytes_ = 0;
+  const std::int64_t cache_bytes_;
   KvPool& pool_;  // of core_
   EngineCore core_;
   std::vector<Message> taken_;  // out of the mailbox, the first `handled_` of them done

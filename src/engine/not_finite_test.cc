@@ -1,8 +1,11 @@
 // Output that is not a number ends the request it belongs to, and touches nothing else.
 #include <gtest/gtest.h>
 
+#include "engine/engine_core.h"
 #include "engine/engine_fixture.h"
+#include "engine/model_runner.h"
 #include "engine/poisoned_model_fixture.h"
+#include "testing/fake_clock.h"
 
 namespace hearth::engine {
 namespace {
@@ -95,6 +98,87 @@ TEST_P(NotFinite, NothingOfItIsKeptForOthers) {
     sink->wait(static_cast<int>(id));
     EXPECT_EQ(sink->of(id).finish, FinishReason::kLength);
     EXPECT_EQ(sink->of(id).cached_tokens, id == 3 ? 0 : 96);
+  }
+}
+
+// Guesses one word, over and over.
+class OneWordDrafter final : public Drafter {
+ public:
+  explicit OneWordDrafter(TokenId word) : word_(word) {}
+  void guess(std::span<DraftJob> jobs) override {
+    for (DraftJob& job : jobs) job.drafts.assign(static_cast<std::size_t>(job.wanted), word_);
+  }
+  double round_s(std::int64_t, double) const override { return 0; }
+  std::int64_t unseen(const Sequence&) const override { return 0; }
+  void forget(const Sequence&) override {}
+
+ private:
+  const TokenId word_;
+};
+
+// A guess that makes NaN of the rows behind it is refused like any other as long as it is wrong,
+// and ends its request where the word itself would have, if it is right.
+TEST_P(NotFinite, GuessesChangeNeitherWhatIsFoundNorWhatIsNot) {
+  constexpr TokenId kHarmless = 9;
+  const auto model = poisoned_llama(GetParam());
+  EngineOptions plain;
+  plain.context = 128;
+  plain.speculate = false;
+  std::vector<GenerateRequest> requests;
+  std::vector<Heard> expected;
+  int poisoned = 0;
+  for (RequestId id = 1; id <= 24; ++id) {
+    GenerateRequest request = sound_request(id);
+    if (id % 2 == 0) {  // one word or the other, by chance
+      request.sampling.logit_bias = {{kPoison, 1000.f}, {kHarmless, 1000.f}};
+      request.sampling.temperature = 100;
+      request.sampling.seed = id;
+    }
+    expected.push_back(alone(model, plain, request).front());
+    if (expected.back().finish == FinishReason::kError) ++poisoned;
+    requests.push_back(std::move(request));
+  }
+  ASSERT_EQ(poisoned, 12);
+
+  const hearth::testing::TickingClock clock;  // guesses cost nothing: as many as there are
+  for (const TokenId word : {kPoison, kHarmless}) {
+    SCOPED_TRACE(word);
+    CoreOptions options;
+    options.context = 128;
+    options.drafter = std::make_shared<OneWordDrafter>(word);
+    auto groups = model->kv_groups();
+    auto cache = model->backend().make_cache(groups, std::vector<std::int64_t>(groups.size(), 24));
+    ASSERT_TRUE(cache);
+    EngineCore core(std::make_unique<KvPool>(std::move(*cache), groups),
+                    std::make_unique<ModelRunner>(model), options, clock);
+    core.enter_thread();
+    for (int round = 0; round < 2; ++round) {  // the second on pages that have held NaN
+      const auto sink = std::make_shared<Collector>();
+      for (const GenerateRequest& request : requests) {
+        auto state = std::make_shared<RequestState>();
+        state->request = request;
+        state->sink = sink;
+        state->open_choices = 1;
+        core.submit(std::move(state));
+      }
+      while (!core.idle()) {
+        core.plan();
+        core.compute([] { return false; });
+      }
+      core.check_integrity();
+      for (std::size_t i = 0; i < requests.size(); ++i) {
+        const Heard heard = sink->of(requests[i].id);
+        EXPECT_TRUE(same_text(heard, expected[i])) << requests[i].id;
+        EXPECT_EQ(heard.error.has_value(), expected[i].error.has_value()) << requests[i].id;
+        if (heard.error) EXPECT_EQ(heard.error->code, "numeric_error");
+      }
+      sink->expect_single_ends(requests.size());
+    }
+    EngineStats stats;
+    core.fill(stats);
+    EXPECT_GT(stats.drafts, 50);
+    EXPECT_GT(stats.drafts_accepted, 0);
+    EXPECT_LT(stats.drafts_accepted, stats.drafts);
   }
 }
 

@@ -180,36 +180,40 @@ std::vector<Slice> Scheduler::plan() {
   const std::int64_t streams = std::count_if(running_.begin(), running_.end(), decodes);
   std::int64_t budget = limits_.batch_tokens_max;
   // While somebody reads, prompts take a step no longer than the limit allows.
-  double prompt_budget = static_cast<double>(budget - streams);
-  if (streams > 0) prompt_budget = std::min(prompt_budget, static_cast<double>(live_.prompt_rows));
-  admit(static_cast<std::int64_t>(prompt_budget));
+  const auto for_prompts = [&](std::int64_t rows) {
+    return static_cast<double>(streams > 0 ? std::min(rows, live_.prompt_rows) : rows);
+  };
+  admit(static_cast<std::int64_t>(for_prompts(budget - streams)));
 
-  // Decoding first: a waiting prompt never stalls a running stream.
-  std::vector<Sequence*> order;
+  std::vector<Sequence*> decoding;
   std::vector<Sequence*> prompts;
   const auto earlier = [this](const Sequence* x, const Sequence* y) { return before(*x, *y); };
   for (const auto& s : running_) {
     if (decodes(s))
-      order.push_back(s.get());
+      decoding.push_back(s.get());
     else
       prompts.insert(std::upper_bound(prompts.begin(), prompts.end(), s.get(), earlier), s.get());
   }
-  order.insert(order.end(), prompts.begin(), prompts.end());
   std::vector<Slice> slices;
-  for (Sequence* s : order) {
-    const bool prompt = s->missing() > 1;
+  const auto give = [&](Sequence* s, std::int64_t rows) {
+    // One that has lost its pages to another meanwhile is passed over ...
+    if (rows <= 0 || !s->running || !grow(*s, s->computed + rows)) return false;
+    slices.push_back({s, rows});
+    budget -= rows;
+    return true;
+  };
+  // Decoding first: a waiting prompt never stalls a running stream.
+  for (Sequence* s : decoding) give(s, std::min<std::int64_t>(1, budget));
+  // What is left by those that kept their pages, so that a step is never empty.
+  double prompt_budget = for_prompts(budget);
+  for (Sequence* s : prompts) {
+    if (prompt_budget <= 0) break;
     const double weight = streams > 0 ? row_weight(*s) : 1;
     // One at least: a limit slows prompts down, however long they are, and stops none.
     const auto fitting =
-        prompt_budget > 0
-            ? std::max<std::int64_t>(1, static_cast<std::int64_t>(prompt_budget / weight))
-            : 0;
-    const std::int64_t rows = std::min({s->missing(), budget, prompt ? fitting : budget});
-    // One that has lost its pages to another meanwhile is passed over ...
-    if (rows <= 0 || !s->running || !grow(*s, s->computed + rows)) continue;
-    slices.push_back({s, rows});
-    budget -= rows;
-    if (prompt) prompt_budget -= static_cast<double>(rows) * weight;
+        std::max<std::int64_t>(1, static_cast<std::int64_t>(prompt_budget / weight));
+    const std::int64_t rows = std::min({s->missing(), budget, fitting});
+    if (give(s, rows)) prompt_budget -= static_cast<double>(rows) * weight;
   }
   // ... and if it had its rows already, they go with them.
   std::erase_if(slices, [](const Slice& s) { return !s.sequence->running; });

@@ -65,6 +65,8 @@ class Scheduler {
   std::vector<Slice> plan();
   // A slice of the plan, or the beginning of one, has been computed.
   void advance(const Slice& slice);
+  // The last row of a sequence counts as not computed.
+  static void take_back(Sequence& sequence) { --sequence.computed; }
   // How many of a prompt's first rows a slice is worth, by the time it takes: LiveLimits counts in
   // these.
   double prompt_rows_of(const Slice& slice) const {

@@ -197,6 +197,23 @@ TEST(DraftModel, FollowsWhatBecameOfItsGuessesAndForgets) {
   EXPECT_EQ(guess(s, 4), second);
 }
 
+TEST(DraftModel, ItsCacheComesOutOfTheSameBytes) {
+  const auto model = tiny_model("llama");
+  for (const std::int64_t bytes : {4 << 20, 16 << 20}) {
+    EngineOptions options;
+    options.running_max = 1 << 20;  // as many pages as the bytes give
+    options.cache_bytes = bytes;
+    const auto alone = LocalEngine::create(model, options);
+    options.draft = draft_for(*model, "llama");
+    const auto both = LocalEngine::create(model, options);
+    ASSERT_TRUE(alone && both);
+    EXPECT_LE((*alone)->cache_bytes(), bytes);
+    EXPECT_LE((*both)->cache_bytes(), bytes);
+    EXPECT_GT((*both)->cache_bytes(), bytes * 9 / 10);
+    EXPECT_LT((*both)->stats().pages_total, (*alone)->stats().pages_total * 9 / 10);
+  }
+}
+
 // The tokens after a prompt, drawn many times with guesses and many times without: two samples of
 // one distribution (Pearson's test of homogeneity).
 TEST(Speculation, SamplingKeepsTheDistribution) {
