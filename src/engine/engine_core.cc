@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <new>
+#include <span>
 #include <utility>
 
 #include "base/fault_point.h"
@@ -142,26 +143,36 @@ void EngineCore::run_pass(const std::vector<Slice>& pass, std::vector<Sampled>& 
 void EngineCore::accept_all(const std::vector<Sampled>& sampled, std::int64_t now) {
   for (std::size_t i = 0; i < sampled.size();) {
     Sequence& s = *sampled[i].sequence;
-    const std::vector<TokenId> drafts = std::move(s.drafts);
-    s.drafts.clear();
-    const std::int64_t last = s.last_token_ns;
-    std::int64_t accepted = 0;
-    const std::size_t draft_class = s.draft_class;
-    bool goes_on = accept(sampled[i++], now);
-    for (const TokenId draft : drafts) {
-      const Sampled& next = sampled[i++];
-      goes_on = goes_on && s.tokens.back() == draft;
-      if (!goes_on) continue;
-      ++accepted;
-      scheduler_.advance({&s, 1});
-      goes_on = accept(next, now);
-    }
-    if (last > 0) period_.token_intervals.add((now - last) / (accepted + 1), accepted + 1);
-    if (drafts.empty()) continue;
-    speculation_.learn(draft_class, goes_on ? &s : nullptr,
-                       static_cast<std::int64_t>(drafts.size()), accepted);
+    const std::vector<TokenId> drafts = std::exchange(s.drafts, {});
+    const std::span<const Sampled> rows = std::span(sampled).subspan(i, 1 + drafts.size());
+    i += rows.size();
     stats_.drafts += static_cast<std::int64_t>(drafts.size());
-    stats_.drafts_accepted += accepted;
+    // A guess can make NaN of the rows before it as well, as they are computed on the same pages:
+    // from the first such row on they are computed again, without guesses.
+    const auto spoilt = [&](std::size_t row) {
+      if (drafts.empty() || rows[row].token >= 0) return false;
+      s.may_guess = false;
+      return true;
+    };
+    if (spoilt(0)) {
+      scheduler_.take_back(s);
+      continue;
+    }
+    const std::int64_t last = s.last_token_ns;
+    const std::size_t draft_class = s.draft_class;
+    bool alive = accept(rows[0], now);
+    std::size_t accepted = 0;
+    while (alive && accepted < drafts.size() && s.tokens.back() == drafts[accepted] &&
+           !spoilt(accepted + 1)) {
+      scheduler_.advance({&s, 1});
+      alive = accept(rows[++accepted], now);
+    }
+    const auto right = static_cast<std::int64_t>(accepted);
+    if (last > 0) period_.token_intervals.add((now - last) / (right + 1), right + 1);
+    if (drafts.empty()) continue;
+    speculation_.learn(draft_class, alive ? &s : nullptr, static_cast<std::int64_t>(drafts.size()),
+                       right);
+    stats_.drafts_accepted += right;
   }
 }
 

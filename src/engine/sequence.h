@@ -41,6 +41,7 @@ struct Sequence {
   std::size_t draft_class = 0;  // engine/speculation.h: what they were like
   DraftRecord draft_record;
   std::int64_t drafts_accepted = 0;  // of the last ones
+  bool may_guess = true;             // no guess has made its rows NaN
   PromptLookup lookup;
   std::int64_t prompt_size = 0;
   std::int64_t computed = 0;  // tokens whose keys and values are in the pages

@@ -100,7 +100,7 @@ void Speculation::propose(std::span<const Slice> slices, std::int64_t rows_max,
     const GenerateRequest& request = s.owner->request;
     // Penalties look at tokens that are not there yet.
     if (slice.rows != 1 || !slice.finishes() || s.generated() == 0 || request.embed ||
-        has_penalties(request.sampling))
+        has_penalties(request.sampling) || !s.may_guess)
       continue;
     const auto size = static_cast<std::int64_t>(s.tokens.size());
     const std::int64_t most =
