@@ -5,6 +5,7 @@ import concurrent.futures
 import hashlib
 import http.client
 import json
+import os
 import secrets
 import statistics
 import threading
@@ -18,7 +19,8 @@ RUNNING, QUEUED = 2, 2
 CLIENTS = RUNNING + QUEUED  # as many as there is room for
 TOO_MANY = 10  # besides
 PAUSE_S = 0.1  # of a refused client, until it asks something else
-PHASE_S = 1.5
+# HEARTH_FULL_QUEUE_S=60: a queue that is full for a minute.
+PHASE_S = float(os.environ.get("HEARTH_FULL_QUEUE_S", "3")) / 2
 PHASES = 2  # of either kind
 TOKENS = 24
 REFUSED_WITHIN_S = 0.05
