@@ -1,6 +1,4 @@
 // hearth: one program, one subcommand per file of src/apps/.
-#include <sys/resource.h>
-
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdlib>
@@ -8,11 +6,10 @@
 #include "apps/commands.h"
 #include "base/fault_point.h"
 #include "base/log.h"
+#include "base/private_memory.h"
 
 int main(int argc, char** argv) {
-  // A core file would hold prompts, answers and keys.
-  const rlimit none = {0, 0};
-  setrlimit(RLIMIT_CORE, &none);
+  hearth::forbid_core_files();  // one would hold prompts, answers and keys
   std::signal(SIGPIPE, SIG_IGN);
   hearth::log::init("info");
 
@@ -40,6 +37,9 @@ int main(int argc, char** argv) {
   add_logits(app);
   add_bench(app);
   add_synth(app);
+  add_seal(app);
+  add_unseal(app);
+  add_rewrap(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

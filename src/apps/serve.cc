@@ -9,6 +9,7 @@
 #include "apps/commands.h"
 #include "apps/serving.h"
 #include "base/log.h"
+#include "base/private_memory.h"
 
 namespace hearth::apps {
 namespace {
@@ -55,12 +56,18 @@ Status start(const Options& options) {
   if (!options.config.empty())
     readable.push_back(std::filesystem::absolute(options.config).parent_path().string());
   std::vector<std::string> models;
+  std::vector<KeyOptions> keys;
   for (const ServedOptions& model : config.models) {
     models.push_back(model.model);
-    if (!model.draft_model.empty()) models.push_back(model.draft_model);
+    keys.push_back(model.sealing);
+    if (!model.draft_model.empty()) {
+      models.push_back(model.draft_model);
+      keys.push_back(model.draft_sealing());
+    }
     readable.push_back(model.chat_template);
   }
-  HEARTH_TRY_VOID(lock_in(models, std::move(readable), Network::kListens));
+  HEARTH_TRY_VOID(lock_in(models, std::move(readable), Network::kListens, keys));
+  if (memory_lock() != MemoryLock::kNotAsked) log::info("memory {}", describe(memory_lock()));
   std::function<Result<ServeConfig>()> read_again;
   if (!options.config.empty()) {
     std::signal(SIGHUP, SIG_IGN);  // until the server listens to it: models may take long to load
@@ -120,6 +127,14 @@ void add_serve(CLI::App& root) {
     given("--port",
           [&o](ServeConfig& config) { config.server.port = static_cast<std::uint16_t>(o.port); });
     given("--chat-template", each(&ServedOptions::chat_template));
+    const auto seal = [options](auto member) {
+      return [options, member](ServeConfig& config) {
+        for (ServedOptions& model : config.models) model.sealing.*member = options->sealing.*member;
+      };
+    };
+    given("--key", seal(&KeyOptions::key));
+    given("--signer", seal(&KeyOptions::signer));
+    given("--draft-key", each(&ModelOptions::draft_key));
     given("--threads", each(&ModelOptions::threads));
     given("--precision", each(&ModelOptions::precision));
     given("--ctx", each(&ModelOptions::context));

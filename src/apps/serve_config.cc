@@ -109,6 +109,10 @@ bool is_taken(const std::vector<Entry>& entries, const Entry& entry, std::string
 
 void describe(Settings& in, ServedOptions& model) {
   in.text("model", model.model, "A .gguf file, a Hugging Face folder or a name in the store.");
+  in.text("key", model.sealing.key,
+          "What opens it where it is sealed: file:PATH, env:NAME (32 bytes) or passphrase.");
+  in.text("signer", model.sealing.signer,
+          "A file with the Ed25519 public key (PEM) that must have signed it; empty: nobody.");
   in.text("id", model.id, "What clients call it; empty: the file's name.");
   in.text("chat_template", model.chat_template,
           "A Jinja file instead of the model's own template.");
@@ -140,12 +144,15 @@ void describe(Settings& in, ServedOptions& model) {
             "Tokens guessed from what a text said before and computed together, where that pays.");
   in.text("draft_model", model.draft_model,
           "A smaller model with the same tokens, which guesses too; empty: none.");
+  in.text("draft_key", model.draft_key, "What opens that where it is not `key`.");
   in.integer("max_batch_tokens", model.batch_tokens_max, 1, 1 << 20, "Tokens computed per step.");
   in.integer("running_max", model.running_max, 1, 65'536, "Answers computed side by side.");
   in.integer("queue_requests_max", model.queue_requests_max, 0, 1'000'000,
              "Requests that wait; more: 429.");
   in.integer("queue_tokens_max", model.queue_tokens_max, 1, std::int64_t{1} << 40,
              "Tokens of the prompts that wait; more: 429.");
+  in.check(check_key_source(model.sealing.key));
+  in.check(check_key_source(model.draft_key));
   if (model.model.empty()) in.check(invalid("invalid_config", "[[models]] must say its model"));
 }
 

@@ -31,6 +31,11 @@ MemoryNeed need_of(const model::ModelSource& source, const ModelOptions& options
     const double exact = 4.0 * static_cast<double>(tensor.elems());
     weights += options.precision == "f32" ? std::max(stored, exact) : stored;
   }
+  // Rows of the embedding are read as they are stored: of a sealed file they stay decrypted.
+  if (source.sealed)
+    for (const char* const name : {"token_embd.weight", "model.embed_tokens.weight"})
+      if (const TensorView* const tensor = source.weights->find(name))
+        weights += static_cast<double>(tensor->data.size());
   return {static_cast<std::int64_t>(weights), kBesidesBytes + (options.cache_mib << 20)};
 }
 
@@ -123,12 +128,13 @@ Result<api::ServedModel> load(OpenedModel opened, engine::EngineReaper& reaper,
 Result<OpenedModel> open(const ServedOptions& options) {
   OpenedModel opened;
   opened.options = options;
-  HEARTH_TRY(opened.source, open_model(options.model));
+  HEARTH_TRY(opened.source, open_model(options.model, options.sealing));
   const model::ModelSource& source = opened.source;
   HEARTH_TRY_VOID(source.config());
   opened.need = need_of(source, options);
   if (!options.draft_model.empty()) {
-    HEARTH_TRY(const model::ModelSource draft, open_model(options.draft_model));
+    HEARTH_TRY(const model::ModelSource draft,
+               open_model(options.draft_model, options.draft_sealing()));
     HEARTH_TRY_VOID(draft.config());
     opened.need.weights += need_of(draft, options).weights;
   }

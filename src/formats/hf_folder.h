@@ -21,6 +21,7 @@ struct HfFolder {
 };
 
 // config.json and the weights must be there. Each JSON or text file has a size limit (kTooLarge).
-Result<HfFolder> open_hf_folder(const std::string& path);
+// Each of the files may be sealed.
+Result<HfFolder> open_hf_folder(const std::string& path, const sealed::Unsealing& unsealing = {});
 
 }  // namespace hearth

@@ -132,9 +132,11 @@ Result<std::string> resolve_shard(const std::string& folder, const std::string& 
 
 }  // namespace
 
-Status Safetensors::add(std::span<const std::byte> bytes) {
+// `opened`: whose content `bytes` are, asked before any of it is read; null: they can be read.
+Status Safetensors::add(std::span<const std::byte> bytes, const ModelFile* opened) {
   std::uint64_t header_bytes = 0;
   if (bytes.size() < sizeof header_bytes) return bad("the file is shorter than its header");
+  if (opened) HEARTH_TRY_VOID(opened->need(bytes.first(sizeof header_bytes)));
   std::memcpy(&header_bytes, bytes.data(), sizeof header_bytes);
   if (header_bytes > bytes.size() - sizeof header_bytes) {
     return bad("a header of {} bytes cannot be in a file of {}", header_bytes, bytes.size());
@@ -143,6 +145,7 @@ Status Safetensors::add(std::span<const std::byte> bytes) {
     return bad("a header of {} bytes; at most {} are read", header_bytes, kHeaderBytesMax);
   }
   const auto size = static_cast<std::size_t>(header_bytes);
+  if (opened) HEARTH_TRY_VOID(opened->need(bytes.first(sizeof header_bytes + size)));
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + sizeof header_bytes,
                               size);
   const auto data = bytes.subspan(sizeof header_bytes + size);
@@ -175,22 +178,23 @@ Status Safetensors::add(std::span<const std::byte> bytes) {
 
 Result<std::shared_ptr<const Safetensors>> Safetensors::parse(std::span<const std::byte> bytes) {
   std::shared_ptr<Safetensors> file(new Safetensors());
-  HEARTH_TRY_VOID(file->add(bytes));
+  HEARTH_TRY_VOID(file->add(bytes, nullptr));
   return file;
 }
 
-Result<std::shared_ptr<const Safetensors>> Safetensors::open(const std::string& path) {
-  HEARTH_TRY(auto mapped, MappedFile::open(path));
+Result<std::shared_ptr<const Safetensors>> Safetensors::open(const std::string& path,
+                                                             const sealed::Unsealing& unsealing) {
+  HEARTH_TRY(auto opened, open_model_file(path, unsealing));
   std::shared_ptr<Safetensors> file(new Safetensors());
-  if (auto added = file->add(mapped->bytes()); !added) {
+  if (auto added = file->add(opened->bytes(), opened.get()); !added) {
     return prefixed(path, std::move(added).error());
   }
-  file->files_.push_back(std::move(mapped));
+  file->files_.push_back(std::move(opened));
   return file;
 }
 
-Result<std::shared_ptr<const Safetensors>> Safetensors::open_sharded(const std::string& folder,
-                                                                     std::string_view index_json) {
+Result<std::shared_ptr<const Safetensors>> Safetensors::open_sharded(
+    const std::string& folder, std::string_view index_json, const sealed::Unsealing& unsealing) {
   const auto in_index = [&](Error error) {
     return prefixed(folder + "/model.safetensors.index.json", std::move(error));
   };
@@ -212,13 +216,13 @@ Result<std::shared_ptr<const Safetensors>> Safetensors::open_sharded(const std::
   for (const std::string& name : names) {
     auto path = resolve_shard(folder, name);
     if (!path) return in_index(std::move(path).error());
-    HEARTH_TRY(auto mapped, MappedFile::open(*path));
+    HEARTH_TRY(auto opened, open_model_file(*path, unsealing));
     const std::size_t first = all->tensors_.size();
-    if (auto added = all->add(mapped->bytes()); !added) {
+    if (auto added = all->add(opened->bytes(), opened.get()); !added) {
       return prefixed(folder + "/" + name, std::move(added).error());
     }
     ranges[name] = {first, all->tensors_.size()};
-    all->files_.push_back(std::move(mapped));
+    all->files_.push_back(std::move(opened));
   }
   for (const auto& [tensor, shard] : map->items()) {
     const auto it = all->by_name_.find(tensor);
@@ -237,7 +241,7 @@ const TensorView* Safetensors::find(std::string_view name) const {
   return it == by_name_.end() ? nullptr : &tensors_[it->second];
 }
 
-const MappedFile* Safetensors::file_of(std::span<const std::byte> range) const {
+const ModelFile* Safetensors::file_of(std::span<const std::byte> range) const {
   return file_holding(files_, range);
 }
 

@@ -1,0 +1,153 @@
+#include "formats/sealed_file.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "base/start_thread.h"
+
+namespace hearth {
+namespace {
+
+constexpr std::size_t kThreads = 4;  // of need(): as many as keep a drive busy
+// Chunks lie as huge pages want it.
+constexpr std::size_t kPlaceAlignment = 2u << 20;
+
+constexpr std::size_t round_up(std::size_t n, std::size_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
+// Fresh memory without access, in the place of what may be at `at` (null: anywhere).
+std::byte* reserve(std::byte* at, std::size_t bytes) {
+  const int fixed = at ? MAP_FIXED : 0;
+  void* const memory =
+      ::mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  (void)::madvise(memory, bytes, MADV_DONTDUMP);
+  (void)::madvise(memory, bytes, MADV_HUGEPAGE);
+  return static_cast<std::byte*>(memory);
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const SealedFile>> SealedFile::open(const std::string& path,
+                                                           const sealed::Unsealing& unsealing) {
+  auto reader = sealed::SealedReader::open(path, unsealing);
+  if (!reader) return prefixed(path, std::move(reader).error());
+  const sealed::Layout& layout = reader->layout();
+  if (layout.plaintext_bytes == 0) return invalid("empty_file", "{}: the file is empty", path);
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  if (layout.chunk_bytes % page != 0)
+    return fail(ErrorKind::kUnsupported, "sealed_unsupported",
+                "{}: chunks of {} bytes are no whole pages of this system", path,
+                layout.chunk_bytes);
+  // The file on the disk is as large, so this cannot overflow.
+  const std::size_t text = round_up(static_cast<std::size_t>(layout.plaintext_bytes), page);
+  std::byte* const memory = reserve(nullptr, text + kPlaceAlignment);
+  if (memory == nullptr)
+    return fail(ErrorKind::kExhausted, "out_of_memory", "{}: cannot map {} MiB: {}", path,
+                text >> 20, std::strerror(errno));
+  const std::span reserved(memory, text + kPlaceAlignment);
+  void* begin = memory;
+  std::size_t room = reserved.size();
+  HEARTH_CHECK(std::align(kPlaceAlignment, text, begin, room) != nullptr);
+  return std::shared_ptr<const SealedFile>(
+      new SealedFile(path, *std::move(reader), reserved, {static_cast<std::byte*>(begin), text}));
+}
+
+SealedFile::SealedFile(std::string path, sealed::SealedReader reader, std::span<std::byte> reserved,
+                       std::span<std::byte> text)
+    : ModelFile(text.first(static_cast<std::size_t>(reader.layout().plaintext_bytes))),
+      path_(std::move(path)),
+      reader_(std::move(reader)),
+      reserved_(reserved),
+      text_(text),
+      chunks_(static_cast<std::size_t>(reader_.layout().chunks)) {}
+
+SealedFile::~SealedFile() { ::munmap(reserved_.data(), reserved_.size()); }
+
+std::span<std::byte> SealedFile::memory_of(std::size_t chunk) const {
+  const std::size_t at = chunk * chunk_bytes();
+  return text_.subspan(at, std::min(chunk_bytes(), text_.size() - at));
+}
+
+// Whoever strays into the chunk while it comes reads what is not verified: the only one who has a
+// reason to look at it waits in acquire() until this has returned.
+Status SealedFile::fill(std::size_t chunk) const {
+  const auto memory = memory_of(chunk);
+  if (::mprotect(memory.data(), memory.size(), PROT_READ | PROT_WRITE) != 0)
+    return fail(ErrorKind::kExhausted, "out_of_memory", "{}: {}", path_, std::strerror(errno));
+  auto read = reader_.read_chunk(chunk, memory);
+  if (read && ::mprotect(memory.data(), memory.size(), PROT_READ) == 0) return {};
+  HEARTH_CHECK(reserve(memory.data(), memory.size()) != nullptr);
+  if (!read) return prefixed(path_, std::move(read).error());
+  return fail(ErrorKind::kExhausted, "out_of_memory", "{}: {}", path_, std::strerror(errno));
+}
+
+Status SealedFile::acquire(std::size_t index) const {
+  std::unique_lock lock(mutex_);
+  Chunk& chunk = chunks_[index];
+  came_.wait(lock, [&] { return chunk.state != Chunk::kComing; });
+  if (chunk.state == Chunk::kAbsent) {
+    chunk.state = Chunk::kComing;
+    lock.unlock();
+    Status filled = fill(index);
+    lock.lock();
+    chunk.state = filled ? Chunk::kReadable : Chunk::kAbsent;
+    came_.notify_all();
+    if (!filled) return filled;
+  }
+  ++chunk.users;
+  return {};
+}
+
+void SealedFile::release(std::size_t index) const {
+  const std::lock_guard lock(mutex_);
+  Chunk& chunk = chunks_[index];
+  HEARTH_CHECK(chunk.state == Chunk::kReadable && chunk.users > 0);
+  if (--chunk.users > 0) return;
+  chunk.state = Chunk::kAbsent;
+  const auto memory = memory_of(index);
+  HEARTH_CHECK(reserve(memory.data(), memory.size()) != nullptr);
+}
+
+Status SealedFile::need(std::span<const std::byte> range) const {
+  if (range.empty()) return {};
+  const std::size_t first = chunk_of(range.data());
+  const std::size_t last = chunk_of(&range.back());
+  std::atomic<std::size_t> next = first;
+  std::mutex mutex;
+  Status status;
+  const auto work = [&] {
+    for (std::size_t i = next++; i <= last; i = next++) {
+      Status acquired = acquire(i);
+      if (acquired) continue;
+      const std::lock_guard lock(mutex);
+      status = std::move(acquired);
+      next = last + 1;
+    }
+  };
+  std::vector<std::thread> helpers;
+  helpers.reserve(kThreads);
+  try {
+    while (helpers.size() < std::min(kThreads - 1, last - first))
+      helpers.push_back(start_thread(work, "sealed.thread"));
+  } catch (const std::system_error&) {
+    // At the limit of threads, those that are there do the work.
+  }
+  work();
+  for (std::thread& helper : helpers) helper.join();
+  return status;
+}
+
+}  // namespace hearth
