@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
   add_seal(app);
   add_unseal(app);
   add_rewrap(app);
+  add_keys(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

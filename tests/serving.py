@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import time
 
@@ -28,11 +29,13 @@ def config_file(folder, text):
 
 
 class Server:
-    """On a free port unless one is given; `log` is the file for what it says."""
+    """On a free port unless one is given; `log` is the file for what it says. With `ca`, the file
+    of who vouches for it, it is asked over https."""
 
-    def __init__(self, hearth, model, log, *options, port=None):
+    def __init__(self, hearth, model, log, *options, port=None, ca=None):
         self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if ca else 'http'}://127.0.0.1:{self.port}"
+        self.verify = str(ca) if ca else True
         self.log = pathlib.Path(log)
         chosen = [model] if model else []  # else the configuration file says it
         command = [hearth, "serve", *chosen, "--port", str(self.port), *options]
@@ -48,15 +51,24 @@ class Server:
 
     def ready(self):
         try:
-            return requests.get(self.url + "/ready", timeout=5).status_code == 200
+            answer = requests.get(self.url + "/ready", timeout=5, verify=self.verify)
+            return answer.status_code == 200
         except requests.ConnectionError:
             return False
 
     def client(self):
-        return openai.OpenAI(base_url=self.url + "/v1", api_key="none", max_retries=0, timeout=120)
+        trust = self.verify if self.verify is True else ssl.create_default_context(cafile=self.verify)
+        return openai.OpenAI(
+            base_url=self.url + "/v1",
+            api_key="none",
+            max_retries=0,
+            http_client=openai.DefaultHttpxClient(verify=trust, timeout=120),
+        )
 
     def post(self, path, document=None, **options):
-        return requests.post(self.url + path, json=document, timeout=120, **options)
+        return requests.post(
+            self.url + path, json=document, timeout=120, verify=self.verify, **options
+        )
 
     def connect(self):
         """A raw connection."""

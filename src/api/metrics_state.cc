@@ -2,6 +2,8 @@
 
 #include <prometheus/metric_family.h>
 
+#include <chrono>
+
 #include "base/process_stats.h"
 
 namespace hearth::api {
@@ -131,6 +133,29 @@ void collect_connections(Collector& to, const net::ServerStats& stats) {
              stats.disconnects);
 }
 
+void collect_tls(Collector& to, const net::ServerStats& stats) {
+  if (!stats.certificate) return;
+  const net::CertificateStats& certificate = *stats.certificate;
+  using Days = std::chrono::duration<double, std::ratio<86'400>>;
+  to.gauge("hearth_tls_certificate_expiry_days",
+           "Days until the certificate expires; below zero: it has",
+           Days(certificate.expires - std::chrono::system_clock::now()).count());
+  to.gauge("hearth_tls_certificate_reload_failed",
+           "1 while the files there cannot be used and the certificate before them still is",
+           certificate.reload_failed ? 1. : 0.);
+  for (const auto& [result, count] : {std::pair("ok", certificate.reloads_taken),
+                                      std::pair("refused", certificate.reloads_refused)})
+    to.counter("hearth_tls_certificate_reloads_total",
+               "Times that other certificate files were found, by what came of it", count,
+               {{"result", result}});
+  to.counter("hearth_tls_handshakes_total", "TLS handshakes that were completed",
+             stats.tls_handshakes);
+  for (std::size_t i = 0; i < stats.tls_failures.size(); ++i)
+    to.counter("hearth_tls_handshake_failures_total", "TLS handshakes that failed, by the reason",
+               stats.tls_failures[i],
+               {{"reason", std::string(net::name_of(static_cast<net::TlsFailure>(i)))}});
+}
+
 void collect_process(Collector& to) {
   const ProcessStats stats = process_stats();
   MetricFamily memory;
@@ -159,6 +184,7 @@ std::vector<MetricFamily> collect_state(const ServerState& state) {
   Collector collector;
   for (const ModelState& model : state.models) collect_model(collector, model);
   collect_connections(collector, state.connections);
+  collect_tls(collector, state.connections);
   collector.gauge("hearth_text_queue_requests", "Requests that wait for parsing and tokenizing",
                   static_cast<double>(state.text_queue));
   collector.gauge("hearth_text_queue_capacity", "How many may wait before more are refused",

@@ -38,5 +38,6 @@ void add_synth(CLI::App& root);
 void add_seal(CLI::App& root);
 void add_unseal(CLI::App& root);
 void add_rewrap(CLI::App& root);
+void add_keys(CLI::App& root);
 
 }  // namespace hearth::apps

@@ -13,15 +13,33 @@ constexpr std::int64_t kDay = 24 * 3600 * 1000;  // ms
 void describe_server(Settings& in, ServeConfig& config) {
   in.text("host", config.server.host, "Address or name to listen on.");
   in.integer("port", config.server.port, 0, 65535, "0: any free port.");
+  in.text(
+      "tls_certificate", config.tls.certificate,
+      "PEM file: the certificate, then those between it and a root. With it https (TLS 1.3) is\n"
+      "spoken and nothing else. Read again at SIGHUP, and when it changes.");
+  in.text("tls_key", config.tls.key, "PEM file: its key, not readable by everybody.");
+  in.text("tls_client_ca", config.tls.client_ca,
+          "PEM file: the authorities whose certificates show who a client is, and lists of those\n"
+          "that were taken back (CRLs). Empty: clients are asked for none.");
+  in.choice("tls_client_auth", config.client_auth, {"optional", "required"},
+            "Whether a client without a certificate may come in.");
   in.integer("io_threads", config.server.io_threads, 1, 64, "Threads that read and write sockets.");
-  in.list("allowed_hosts", config.server.allowed_hosts,
-          "Names under which clients may ask for this server (header Host), besides its address\n"
-          "and localhost. Others are refused: a page on the web cannot reach it by a name of its "
-          "own.");
+  in.list(
+      "allowed_hosts", config.server.allowed_hosts,
+      "Names under which clients may ask for this server (header Host), besides its address,\n"
+      "localhost and the names in tls_certificate. Others are refused: a page on the web cannot\n"
+      "reach it by a name of its own.");
   in.integer("text_threads", config.app.text_threads, 1, 64,
              "Threads that read JSON, render templates and tokenize.");
   in.choice("log_level", config.log_level, {"trace", "debug", "info", "warn", "error", "off"},
             "The environment's HEARTH_LOG wins.");
+  config.tls.client_required = config.client_auth == "required";
+  if (config.tls.certificate.empty() != config.tls.key.empty())
+    in.check(invalid("invalid_config", "tls_certificate and tls_key go together"));
+  if (!config.tls.on() && !config.tls.client_ca.empty())
+    in.check(invalid("invalid_config", "tls_client_ca needs tls_certificate and tls_key"));
+  if (config.tls.client_ca.empty() && config.tls.client_required)
+    in.check(invalid("invalid_config", "tls_client_auth = \"required\" needs tls_client_ca"));
 }
 
 void describe_limits(Settings& in, ServeConfig& config) {
@@ -38,7 +56,7 @@ void describe_limits(Settings& in, ServeConfig& config) {
   in.integer("connections_per_address_max", l.connections_per_address_max, 1, 1'000'000,
              "From one address that is not this machine; more: 503.");
   in.duration("header_timeout_ms", l.header_timeout, 100, kDay,
-              "From a request's first byte to its last header: 408.");
+              "From a request's first byte to its last header: 408. Also for a TLS handshake.");
   in.duration("body_timeout_ms", l.body_timeout, 100, kDay, "For the whole body: 408.");
   in.duration("body_grace_ms", l.body_grace, 0, kDay, "Before body_bytes_per_s_min applies.");
   in.integer("body_bytes_per_s_min", l.body_bytes_per_s_min, 1, 1 << 30,

@@ -10,12 +10,15 @@
 #include "base/result.h"
 #include "base/settings.h"
 #include "net/server.h"
+#include "net/tls.h"
 #include "security/identity.h"
 
 namespace hearth::apps {
 
 struct ServeConfig {
   net::ServerOptions server;
+  net::TlsOptions tls;
+  std::string client_auth = "optional";  // tls.client_required, in words
   api::AppOptions app;
   std::string log_level = "info";
   std::vector<ServedOptions> models;  // the first is `default`

@@ -26,13 +26,16 @@ std::string at_start_only(ServeConfig config) {
 
 class Serving {
  public:
-  explicit Serving(ServeConfig config) : config_(std::move(config)) {}
+  Serving(ServeConfig config, std::unique_ptr<net::TlsWatch> tls)
+      : config_(std::move(config)), tls_(std::move(tls)) {}
 
   Status run(const std::function<Result<ServeConfig>()>& read_again);
 
  private:
   Result<api::ServedModel> load_from_store(const api::LoadRequest& request);
   void on_engine_failure();
+  net::ServerStats server_stats() const;
+  void hang_up(const std::function<Result<ServeConfig>()>& read_again);
   void reload(const std::function<Result<ServeConfig>()>& read_again);
   Status change_to(const Result<ServeConfig>& read);
 
@@ -44,6 +47,7 @@ class Serving {
   std::unique_ptr<ConfiguredModels> models_;  // outlives the app, which may be loading one
   std::unique_ptr<api::App> app_;
   std::unique_ptr<net::Server> server_;
+  std::unique_ptr<net::TlsWatch> tls_;  // null: plain HTTP
 };
 
 Result<api::ServedModel> Serving::load_from_store(const api::LoadRequest& request) {
@@ -74,6 +78,8 @@ Result<std::shared_ptr<const security::Identities>> identities_of(const ServeCon
 // All of it or nothing.
 Status Serving::change_to(const Result<ServeConfig>& read) {
   if (!read) return tl::unexpected<Error>(read.error());
+  if (server_->is_beyond_loopback() && read->keys.empty() && config_.tls.client_ca.empty())
+    return invalid("key_required", "beyond loopback the server needs at least one key");
   HEARTH_TRY(auto identities, identities_of(*read));
   HEARTH_TRY(auto change, models_->check(read->models));
   HEARTH_TRY_VOID(models_->apply(std::move(change)));
@@ -97,6 +103,19 @@ void Serving::reload(const std::function<Result<ServeConfig>()>& read_again) {
   log::info("configuration read again");
 }
 
+// Certificates change at other times than the configuration: neither waits for the other to be
+// right.
+void Serving::hang_up(const std::function<Result<ServeConfig>()>& read_again) {
+  if (tls_) tls_->check();
+  if (read_again) reload(read_again);
+}
+
+net::ServerStats Serving::server_stats() const {
+  net::ServerStats stats = server_->stats();
+  if (tls_) stats.certificate = tls_->stats();
+  return stats;
+}
+
 Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
   config_.app.load_model = [this](const api::LoadRequest& request) {
     return load_from_store(request);
@@ -112,21 +131,28 @@ Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
   TaskPool reloads(1, 1);  // a hang-up that comes while another is waiting asks for the same
   net::ServerOptions options = config_.server;
   options.on_stop = [this] { app_->stop_taking_requests(); };
-  if (read_again) {
-    options.on_hangup = [&] { reloads.post([&] { reload(read_again); }); };
+  if (read_again || tls_) {
+    options.on_hangup = [&] { reloads.post([&] { hang_up(read_again); }); };
   }
+  options.tls = tls_ ? tls_->current() : nullptr;
+  options.has_keys = !config_.keys.empty();
   options.on_refusal = app_->on_refusal();
   server_ = std::make_unique<net::Server>(options, app_->handler());
-  app_->watch_server([this] { return server_->stats(); });
+  app_->watch_server([this] { return server_stats(); });
   HEARTH_TRY_VOID(server_->listen());
+  if (tls_) {
+    tls_->start([this](auto context) { server_->set_tls(std::move(context)); });
+    log::info("TLS certificate, SHA-256 {}", tls_->current()->fingerprint());
+  }
   {
     const std::lock_guard lock(failure_mutex_);
     stop_on_failure_ = server_.get();
     if (failed_) server_->stop();
   }
-  log::info("ready: http://{}:{}", config_.server.host, server_->port());
+  log::info("ready: {}://{}:{}", tls_ ? "https" : "http", config_.server.host, server_->port());
   server_->run();
   reloads.stop();
+  if (tls_) tls_->stop();
   const std::lock_guard lock(failure_mutex_);
   stop_on_failure_ = nullptr;
   if (failed_) return fail(ErrorKind::kInternal, "engine_failed", "an engine failed, see the log");
@@ -136,8 +162,9 @@ Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
 
 }  // namespace
 
-Status serve(ServeConfig config, const std::function<Result<ServeConfig>()>& read_again) {
-  Serving serving(std::move(config));
+Status serve(ServeConfig config, std::unique_ptr<net::TlsWatch> tls,
+             const std::function<Result<ServeConfig>()>& read_again) {
+  Serving serving(std::move(config), std::move(tls));
   return serving.run(read_again);
 }
 

@@ -1,7 +1,7 @@
 // Clients that read slowly, or not at all.
 #include <gtest/gtest.h>
 
-#include "net/server_fixture.h"
+#include "net/tls_fixture.h"
 
 namespace hearth::net {
 namespace {
@@ -11,10 +11,13 @@ using testing::LoopbackClient;
 using testing::RawResponse;
 using namespace std::chrono_literals;
 
-TEST(BackPressure, ASlowReaderIsCutOffAndTheWriterNeverWaits) {
+class BackPressure : public OverBoth {};
+INSTANTIATE_TEST_SUITE_P(Both, BackPressure, both(), scheme_name);
+
+TEST_P(BackPressure, ASlowReaderIsCutOffAndTheWriterNeverWaits) {
   Held held;
-  RunningServer running({}, held.handler());
-  LoopbackClient client(running.port(), 4096);
+  RunningServer running = start({}, held.handler());
+  LoopbackClient client = connect(running, 4096);
   client.send(http_get("/"));
   Responder responder = held.next();
   ASSERT_TRUE(responder.begin_stream(200, {}));
@@ -30,25 +33,25 @@ TEST(BackPressure, ASlowReaderIsCutOffAndTheWriterNeverWaits) {
   EXPECT_TRUE(eventually([&] { return running.server().stats().connections == 0; }));
 }
 
-TEST(BackPressure, NoProgressEndsTheStream) {
+TEST_P(BackPressure, NoProgressEndsTheStream) {
   ServerOptions options;
   options.write_timeout = 200ms;
   Held held;
-  RunningServer running(options, held.handler());
-  LoopbackClient client(running.port(), 4096);
+  RunningServer running = start(options, held.handler());
+  LoopbackClient client = connect(running, 4096);
   client.send(http_get("/"));
   Responder responder = held.next();
   responder.send({200, {}, std::string(16 << 20, 'x')});  // whole answers may be large
   EXPECT_TRUE(eventually([&] { return running.server().stats().connections == 0; }));
 }
 
-TEST(BackPressure, ATrickleEndsTheAnswer) {
+TEST_P(BackPressure, ATrickleEndsTheAnswer) {
   ServerOptions options;  // its write_timeout is never over
   options.write_grace = 200ms;
   options.write_bytes_per_s_min = 4 << 20;
   Held held;
-  RunningServer running(options, held.handler());
-  LoopbackClient client(running.port(), 4096);
+  RunningServer running = start(options, held.handler());
+  LoopbackClient client = connect(running, 4096);
   client.send(http_get("/"));
   Responder responder = held.next();
   responder.send({200, {}, std::string(16 << 20, 'x')});
@@ -61,13 +64,13 @@ TEST(BackPressure, ATrickleEndsTheAnswer) {
   EXPECT_EQ(running.server().stats().disconnects, 1u);
 }
 
-TEST(BackPressure, TheRateCountsOnlyWhileThereIsSomethingToSend) {
+TEST_P(BackPressure, TheRateCountsOnlyWhileThereIsSomethingToSend) {
   ServerOptions options;
   options.write_grace = 100ms;
   options.write_bytes_per_s_min = 4 << 20;
   Held held;
-  RunningServer running(options, held.handler());
-  LoopbackClient client(running.port());
+  RunningServer running = start(options, held.handler());
+  LoopbackClient client = connect(running);
   client.send(http_get("/"));
   Responder responder = held.next();
   ASSERT_TRUE(responder.begin_stream(200, {}));
@@ -79,10 +82,10 @@ TEST(BackPressure, TheRateCountsOnlyWhileThereIsSomethingToSend) {
   EXPECT_TRUE(client.read_response().complete);
 }
 
-TEST(BackPressure, AFastReaderGetsEverything) {
+TEST_P(BackPressure, AFastReaderGetsEverything) {
   Held held;
-  RunningServer running({}, held.handler());
-  LoopbackClient client(running.port());
+  RunningServer running = start({}, held.handler());
+  LoopbackClient client = connect(running);
   client.send(http_get("/"));
   Responder responder = held.next();
   responder.send({200, {}, std::string(16 << 20, 'x')});

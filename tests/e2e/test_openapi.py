@@ -145,7 +145,7 @@ def as_two(document):
     return body, query
 
 
-def run(document, url, seed, examples, coverage=True):
+def run(document, url, seed, examples, coverage=True, verify=True):
     """Runs schemathesis; counts cases by operation and status, and gives what failed."""
     off = SimpleCheckConfig(enabled=False)
     checks = ChecksConfig(
@@ -157,6 +157,7 @@ def run(document, url, seed, examples, coverage=True):
     )
     project = ProjectConfig(
         base_url=url,
+        tls_verify=verify,
         continue_on_failure=True,
         checks=checks,
         request_timeout=60,
