@@ -110,17 +110,23 @@ bool inside_url(std::string_view line) {
 }
 
 bool inside_iban(std::string_view line) {
-  // Backwards over groups of four to the one that the country's letters begin.
-  for (int group = 0; group < 9; ++group) {
-    if (line.ends_with("-") || line.ends_with(" ")) line.remove_suffix(1);
-    const std::size_t begin = line.find_last_of(" -\t:;,()") + 1;  // npos + 1: the line's beginning
-    const std::string_view word = line.substr(begin);
-    if (word.size() < 4) return false;
+  constexpr std::size_t kGroup = 4;
+  constexpr int kGroupsMax = 9;  // of 34 characters
+  // Backwards over groups to the one that the country's letters and the check digits make.
+  for (int group = 0; group < kGroupsMax; ++group) {
+    if (line.ends_with('-') || line.ends_with(' ')) line.remove_suffix(1);
+    if (line.size() < kGroup) return false;
+    const std::string_view word = line.substr(line.size() - kGroup);
+    line.remove_suffix(kGroup);
+    const bool whole =
+        line.empty() || !(is_ascii_letter(line.back()) || is_ascii_digit(line.back()));
+    if (!whole) return false;
     if (is_ascii_letter(word[0]) && is_ascii_letter(word[1]) && is_ascii_digit(word[2]) &&
         is_ascii_digit(word[3]))
       return true;
-    if (word.size() != 4) return false;
-    line = line.substr(0, begin);
+    const bool alike = std::all_of(word.begin(), word.end(),
+                                   [](char c) { return is_ascii_letter(c) || is_ascii_digit(c); });
+    if (!alike) return false;
   }
   return false;
 }

@@ -88,6 +88,7 @@ TEST(Phone, IsNotEveryNumber) {
                            "https://x.cn/item/13812345678",
                            "2024-01-15 13:45:30",
                            "15 2024 10301",
+                           "NO97 1370 7294 110",
                            "192.168.100.15",
                            "138****5678",
                            "10 20 30 40 50 60"})
@@ -114,7 +115,8 @@ TEST(BankCard, IsNotEveryNumber) {
   for (const char* text :
        {"4111111111111112", "41111111111111111111", "411111111111", "0.4111111111111111",
         "订单号 4111111111111111", "tracking number: 4111111111111111",
-        "https://x.cn/o/4111111111111111", "GB29 NWBK 6016 1331 9268 19", "DK5000400440116243",
+        "https://x.cn/o/4111111111111111", "GB29 NWBK 6016 1331 9268 19",
+        "汇款至SE98 6472 1480 2734 1257 8454", "DK5000400440116243",
         "550e8400-e29b-41d4-a716-446655440000", "20240115103000123"})
     expect_shown(text);
 }
@@ -149,6 +151,7 @@ TEST(Email, IsFoundAsPeopleWriteIt) {
   EXPECT_EQ(hidden("mailto:a@b.cn?x"), "mailto:[REDACTED]?x");
   EXPECT_EQ(hidden("write to a@b.cn."), "write to [REDACTED].");
   EXPECT_EQ(hidden("a@b.com-c"), "[REDACTED]-c");
+  EXPECT_EQ(hidden("a@b.cn13812345678"), "[REDACTED][REDACTED]");
   EXPECT_EQ(hidden("a@b@c.org"), "a@[REDACTED]");
   EXPECT_EQ(hidden(std::string(100, 'x') + "@b.cn"), std::string(36, 'x') + "[REDACTED]");
 }

@@ -39,8 +39,9 @@ std::size_t find_domain(TextWindow& text, std::size_t pos) {
     const FoldedChar c = text.at(pos);
     const bool word = is_letter(c.code) || is_digit(c.code);
     const bool inside = word || c.code == U'-' || c.code == U'.';
-    // What has been read may be the whole top level, also before a hyphen: "a@b.com-foo".
-    if (!word && labels > 0 && is_top_level(label)) good = pos;
+    // What has been read may be the whole top level, also before a hyphen or a number that was
+    // written without a space: "a@b.com-foo", "a@b.cn13812345678".
+    if (!is_letter(c.code) && labels > 0 && is_top_level(label)) good = pos;
     if (!inside || pos + c.size > begin + kDomainBytesMax) break;
     if (c.code == U'.') {
       if (label.empty() || label.back() == '-') break;

@@ -38,6 +38,11 @@ bool is_fraction(const TextWindow& text, std::size_t pos) {
   return dot.code == U'.' && is_digit(text.before(pos - dot.size).code);
 }
 
+// What is hidden already is no word that the number could belong to.
+bool inside_word(const TextWindow& text, std::size_t pos, std::string_view line) {
+  return pos != text.match_end() && !letters_allowed_before(line);
+}
+
 // An ASCII word is a unit only as a whole; 元 not as the beginning of 元旦 and its like.
 bool unit_follows(TextWindow& text, std::size_t pos) {
   static constexpr std::u32string_view kUnits[] = {
@@ -178,8 +183,11 @@ std::size_t find_phone(TextWindow& text, std::size_t pos) {
   const std::size_t end = chain.end(first + 10);
   const std::string line = text.line_before(pos);
   if (letter_follows(text, end) || fraction_follows(text, end)) return 0;
+  bool grouped = false;
+  for (int i = first + 1; i < first + 11; ++i) grouped = grouped || chain.starts_group(i);
+  if (grouped && inside_iban(line)) return 0;
   if (plus.code == U'+') return inside_url(line) ? 0 : end;
-  if (is_fraction(text, pos) || after_currency(line) || !letters_allowed_before(line) ||
+  if (is_fraction(text, pos) || after_currency(line) || inside_word(text, pos, line) ||
       labelled_as_other(line) || inside_url(line))
     return 0;
   return unit_follows(text, end) ? 0 : end;
@@ -202,7 +210,7 @@ std::size_t find_bank_card(TextWindow& text, std::size_t pos) {
   }
   if (count == 0 || text.ran_out()) return 0;
   if (line.empty()) line = text.line_before(pos);
-  if (is_fraction(text, pos) || labelled_as_other(line) || !letters_allowed_before(line) ||
+  if (is_fraction(text, pos) || labelled_as_other(line) || inside_word(text, pos, line) ||
       inside_url(line) || inside_iban(line))
     return 0;
   const std::size_t end = chain.end(count - 1);

@@ -45,6 +45,7 @@ std::vector<Match> Redactor::take_matches() { return std::exchange(matches_, {})
 
 void Redactor::scan(bool whole, std::string& out) {
   TextWindow text(text_, whole);
+  if (match_end_ > base_) text.set_match_end(match_end_ - base_);
   const std::size_t size = text_.size();
   std::size_t shown = pos_;  // up to here it is in `out`
   const auto show = [&](std::size_t end) { out.append(text_, shown, end - shown); };
@@ -76,6 +77,8 @@ void Redactor::scan(bool whole, std::string& out) {
     }
     show(pos_);
     matches_.push_back({best.type, best.action, base_ + pos_, base_ + best.end, false});
+    text.set_match_end(best.end);
+    match_end_ = base_ + best.end;
     blocked_ = best.action == RedactionAction::kBlock;
     if (!blocked_) out += kRedacted;
     // Of a run that is longer than a chain of digits the rest.

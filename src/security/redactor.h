@@ -61,9 +61,10 @@ class Redactor {
   std::size_t pattern_stop(const TextWindow& text);
 
   const std::shared_ptr<const RedactionPolicy> policy_;
-  std::string text_;        // what came before, kContextBytes of it, and what is undecided
-  std::uint64_t base_ = 0;  // where text_ begins in the whole text
-  std::size_t pos_ = 0;     // in text_: the first undecided byte
+  std::string text_;             // what came before, kContextBytes of it, and what is undecided
+  std::uint64_t base_ = 0;       // where text_ begins in the whole text
+  std::size_t pos_ = 0;          // in text_: the first undecided byte
+  std::uint64_t match_end_ = 0;  // of the last one, in the whole text
   bool blocked_ = false;
   bool swallowing_ = false;  // digits that follow belong to a match
   // All in text_. Characters of a local part stand from pos_ up to run_end_; run_open_: the text

@@ -46,6 +46,11 @@ class TextWindow {
   // The last bytes before `pos` in its line, kContextBytes at most; ASCII letters in lower case.
   std::string line_before(std::size_t pos) const;
 
+  // Where the match before ended, if it is known; kNoMatch: nowhere in this text.
+  static constexpr std::size_t kNoMatch = std::string_view::npos;
+  std::size_t match_end() const { return match_end_; }
+  void set_match_end(std::size_t pos) { match_end_ = pos; }
+
   std::string_view text() const { return text_; }
   bool whole() const { return whole_; }
   bool ran_out() const { return ran_out_; }
@@ -57,6 +62,7 @@ class TextWindow {
 
   const std::string_view text_;
   const bool whole_;
+  std::size_t match_end_ = kNoMatch;
   bool ran_out_ = false;
 };
 
