@@ -35,5 +35,6 @@ void add_serve(CLI::App& root);
 void add_bench(CLI::App& root);
 void add_bench_serve(CLI::App& group);  // of bench
 void add_synth(CLI::App& root);
+void add_redact(CLI::App& root);  // hearth redact < text
 
 }  // namespace hearth::apps

@@ -11,6 +11,7 @@
 #include "base/settings.h"
 #include "net/server.h"
 #include "security/identity.h"
+#include "security/redaction_policy.h"
 
 namespace hearth::apps {
 
@@ -20,6 +21,7 @@ struct ServeConfig {
   std::string log_level = "info";
   std::vector<ServedOptions> models;  // the first is `default`
   std::vector<security::KeyEntry> keys;
+  security::RedactionOptions redaction;
 };
 
 void describe(Settings& in, ServeConfig& config);
