@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
   add_unseal(app);
   add_rewrap(app);
   add_keys(app);
+  add_redact(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -31,7 +31,7 @@ OrderedJson or_null(OrderedJson schema) {
   return {{"anyOf", OrderedJson::array({std::move(schema), null()})}};
 }
 
-OrderedJson finish_reason() { return one_of({"stop", "length"}); }
+OrderedJson finish_reason() { return one_of({"stop", "length", "content_filter"}); }
 
 OrderedJson usage() {
   return object({{"prompt_tokens", count()},

@@ -12,6 +12,7 @@
 #include "api/console.h"
 #include "api/embeddings.h"
 #include "api/errors.h"
+#include "api/input_filter.h"
 #include "api/metrics.h"
 #include "api/openapi.h"
 #include "api/route_table.h"
@@ -53,23 +54,6 @@ void refuse(const Call& call, const Error& error, std::string_view param = {}) {
   responder.send(to_response(error, call.request.name(), param));
 }
 
-// What the request asks for; none, and the call is answered, if its document is not as it must be.
-template <class T>
-std::optional<T> read_or_refuse(const Call& call, Parsed<T> (*parse)(const Document&),
-                                const RequestLimits& limits, bool query_allowed = false) {
-  const auto document = read_document(call.request, query_allowed, limits);
-  if (!document) {
-    refuse(call, document.error().error, document.error().param);
-    return std::nullopt;
-  }
-  auto parsed = parse(*document);
-  if (!parsed) {
-    refuse(call, parsed.error().error, parsed.error().param);
-    return std::nullopt;
-  }
-  return *std::move(parsed);
-}
-
 }  // namespace
 
 struct App::Impl {
@@ -106,11 +90,18 @@ struct App::Impl {
   void tokenize(const Call& call);
   void detokenize(const Call& call);
 
+  // What the request asks for; none, and the call is answered, if its document is not as it must
+  // be.
+  template <class T>
+  std::optional<T> read_or_refuse(const Call& call, Parsed<T> (*parse)(const Document&),
+                                  bool query_allowed = false) const;
+  InputFilter input_filter(const ServedModel& model);
   // Null, and the call is answered, if there is no such model.
   ModelSet::Entry find_or_refuse(const Call& call, const std::string& name) const;
   // False, and the call is answered, unless the engine can be asked for these tokens.
   bool fits_or_refuse(const Call& call, const ServedModel& model,
                       const Result<std::vector<engine::TokenId>>& prompt, const char* param) const;
+  Result<std::vector<engine::TokenId>> encode_input(const ServedModel& model, PromptOrIds& input);
   engine::GenerateRequest request_for(const Call& call, const ServedModel& model,
                                       std::vector<engine::TokenId> prompt);
   void start(const Call& call, AnswerKind kind, const ServedModel& model,
@@ -128,6 +119,7 @@ struct App::Impl {
   std::mutex server_mutex;
   std::function<net::ServerStats()> server_stats;  // guarded by server_mutex
   Admin admin;
+  RedactionHolder redaction;
   std::string openapi_text;  // /openapi.json
   std::atomic<engine::RequestId> next_id{1};
   // One thread: detokenizing and JSON take microseconds per token. Never refuses: a request has at
@@ -135,6 +127,26 @@ struct App::Impl {
   const std::shared_ptr<TaskPool> output_pool;
   const std::unique_ptr<TaskPool> text_pool;
 };
+
+template <class T>
+std::optional<T> App::Impl::read_or_refuse(const Call& call, Parsed<T> (*parse)(const Document&),
+                                           bool query_allowed) const {
+  const auto refuse_with = [&](const ApiError& error) {
+    const Redaction policy = redaction.get();
+    refuse(call, without_hidden(policy, error.error),
+           policy ? security::redact(policy, error.param) : error.param);
+    return std::nullopt;
+  };
+  const auto document = read_document(call.request, query_allowed, options.requests);
+  if (!document) return refuse_with(document.error());
+  auto parsed = parse(*document);
+  if (!parsed) return refuse_with(parsed.error());
+  return *std::move(parsed);
+}
+
+InputFilter App::Impl::input_filter(const ServedModel& model) {
+  return {redaction.get(), model, metrics->model(model.id, model.engine->limits().context)};
+}
 
 void App::Impl::add_routes() {
   const auto inline_route = [this](void (Impl::*work)(const Call&)) {
@@ -290,40 +302,59 @@ ModelSet::Entry App::Impl::find_or_refuse(const Call& call, const std::string& n
 }
 
 void App::Impl::generate(const Call& call) {
-  const auto parsed = read_or_refuse(call, parse_generate, options.requests, true);
+  auto parsed = read_or_refuse(call, parse_generate, true);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->params.model);
   if (!model) return;
+  if (const Status taken = input_filter(*model).text(parsed->prompt); !taken)
+    return refuse(call, taken.error(), "prompt");
   start(call, AnswerKind::kGenerate, *model, parsed->params, encode_prompt(*model, parsed->prompt));
 }
 
 void App::Impl::complete(const Call& call) {
-  const auto parsed = read_or_refuse(call, parse_completion, options.requests);
+  auto parsed = read_or_refuse(call, parse_completion);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->params.model);
   if (!model) return;
-  const auto* ids = std::get_if<std::vector<engine::TokenId>>(&parsed->prompt);
   start(call, AnswerKind::kCompletion, *model, parsed->params,
-        ids != nullptr ? Result<std::vector<engine::TokenId>>(*ids)
-                       : encode_prompt(*model, std::get<std::string>(parsed->prompt)));
+        encode_input(*model, parsed->prompt));
+}
+
+// A prompt as text or as tokens, through the filter.
+Result<std::vector<engine::TokenId>> App::Impl::encode_input(const ServedModel& model,
+                                                             PromptOrIds& input) {
+  const InputFilter filter = input_filter(model);
+  if (const auto* ids = std::get_if<std::vector<engine::TokenId>>(&input)) {
+    HEARTH_TRY_VOID(filter.tokens(*ids));
+    return *ids;
+  }
+  auto& text = std::get<std::string>(input);
+  HEARTH_TRY_VOID(filter.text(text));
+  return encode_prompt(model, text);
 }
 
 void App::Impl::chat(const Call& call) {
-  const auto parsed = read_or_refuse(call, parse_chat, options.requests);
+  auto parsed = read_or_refuse(call, parse_chat);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->params.model);
   if (!model) return;
+  if (const Status taken = input_filter(*model).messages(parsed->messages); !taken)
+    return refuse(call, taken.error(), "messages");
   start(call, AnswerKind::kChat, *model, parsed->params, encode_chat(*model, parsed->messages));
 }
 
 // The ids that /generate (for `prompt`) or the chat route (for `messages`) would compute.
 void App::Impl::tokenize(const Call& call) {
-  const auto parsed = read_or_refuse(call, parse_tokenize, options.requests);
+  auto parsed = read_or_refuse(call, parse_tokenize);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->model);
   if (!model) return;
-  const auto tokens = parsed->messages.is_null() ? encode_prompt(*model, parsed->prompt)
-                                                 : encode_chat(*model, parsed->messages);
+  const InputFilter filter = input_filter(*model);
+  const bool is_text = parsed->messages.is_null();
+  const Status taken = is_text ? filter.text(parsed->prompt) : filter.messages(parsed->messages);
+  if (!taken) return refuse(call, taken.error(), is_text ? "prompt" : "messages");
+  const auto tokens =
+      is_text ? encode_prompt(*model, parsed->prompt) : encode_chat(*model, parsed->messages);
   if (!tokens) return refuse(call, tokens.error());
   net::Responder responder = call.responder;
   responder.send(json_response(200, {{"count", tokens->size()},
@@ -332,7 +363,7 @@ void App::Impl::tokenize(const Call& call) {
 }
 
 void App::Impl::detokenize(const Call& call) {
-  const auto parsed = read_or_refuse(call, parse_detokenize, options.requests);
+  const auto parsed = read_or_refuse(call, parse_detokenize);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->model);
   if (!model) return;
@@ -343,15 +374,13 @@ void App::Impl::detokenize(const Call& call) {
 }
 
 void App::Impl::embed(const Call& call) {
-  const auto parsed = read_or_refuse(call, parse_embedding, options.requests);
+  auto parsed = read_or_refuse(call, parse_embedding);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->model);
   if (!model) return;
   std::vector<engine::GenerateRequest> requests;
-  for (const PromptOrIds& input : parsed->inputs) {
-    const auto* ids = std::get_if<std::vector<engine::TokenId>>(&input);
-    auto prompt = ids != nullptr ? Result<std::vector<engine::TokenId>>(*ids)
-                                 : encode_prompt(*model, std::get<std::string>(input));
+  for (PromptOrIds& input : parsed->inputs) {
+    auto prompt = encode_input(*model, input);
     if (!fits_or_refuse(call, *model, prompt, "input")) return;
     requests.push_back(request_for(call, *model, *std::move(prompt)));
     requests.back().embed = true;
@@ -467,7 +496,7 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
       make_answer(info, call.responder, options.keep_alive_interval,
                   [counter = metrics](std::string_view code) { counter->count_error(code); });
   const auto generation = std::make_shared<Generation>(
-      model.engine, model.tokenizer, output_pool, std::move(request), params.stop,
+      model.engine, model.tokenizer, output_pool, std::move(request), params.stop, redaction.get(),
       std::move(answer), metrics->model(model.id, limits.context), *options.clock);
   net::Responder responder = call.responder;
   // Weak: the answer is a part of the generation, and the callback a part of the answer.
@@ -510,6 +539,11 @@ void App::set_identities(std::shared_ptr<const security::Identities> identities)
 
 void App::set_request_timeout(std::chrono::milliseconds timeout) {
   impl_->request_timeout = timeout;
+}
+
+void App::set_redaction(std::shared_ptr<const security::RedactionPolicy> policy) {
+  if (policy && policy->hides_nothing()) policy = nullptr;
+  impl_->redaction.set(std::move(policy));
 }
 
 void App::count_config_reload(bool taken) { impl_->metrics->count_config_reload(taken); }

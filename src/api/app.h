@@ -22,6 +22,7 @@
 #include "api/served_model.h"
 #include "base/clock.h"
 #include "net/server.h"
+#include "security/redaction_policy.h"
 
 namespace hearth::api {
 
@@ -54,6 +55,8 @@ class App {
   // Thread-safe, for requests that come from now on.
   void set_identities(std::shared_ptr<const security::Identities> identities);
   void set_request_timeout(std::chrono::milliseconds timeout);
+  // What is hidden in answers (and prompts, if it says so). Until it is called: nothing.
+  void set_redaction(std::shared_ptr<const security::RedactionPolicy> policy);
 
   // Thread-safe. From now on /ready says no, and requests for text are refused ("shutting_down");
   // those that are open go on.

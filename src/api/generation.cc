@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/log.h"
+
 namespace hearth::api {
 
 using engine::FinishReason;
@@ -9,7 +11,9 @@ using engine::FinishReason;
 Generation::Generation(std::shared_ptr<engine::Engine> engine,
                        std::shared_ptr<const text::Tokenizer> tokenizer,
                        std::shared_ptr<TaskPool> pool, engine::GenerateRequest request,
-                       std::vector<std::string> stop, std::unique_ptr<GenerationOutput> output,
+                       std::vector<std::string> stop,
+                       std::shared_ptr<const security::RedactionPolicy> redaction,
+                       std::unique_ptr<GenerationOutput> output,
                        std::shared_ptr<ModelMetrics> metrics, const Clock& clock)
     : engine_(std::move(engine)),
       pool_(std::move(pool)),
@@ -19,11 +23,30 @@ Generation::Generation(std::shared_ptr<engine::Engine> engine,
       output_(std::move(output)),
       metrics_(std::move(metrics)) {
   usage_.prompt_tokens = static_cast<std::int64_t>(request.prompt.size());
+  const bool logprobs = request.sampling.top_logprobs >= 0;
   for (std::int32_t i = 0; i < request.choices; ++i) {
     choices_.push_back(
-        Choice{.text = ChoiceText(tokenizer, stop, request.sampling.top_logprobs >= 0)});
+        Choice{.text = ChoiceText(tokenizer, stop, logprobs,
+                                  make_filter(redaction, request.trace_id, i, logprobs))});
   }
   request_ = std::move(request);
+}
+
+std::unique_ptr<OutputFilter> Generation::make_filter(
+    std::shared_ptr<const security::RedactionPolicy> redaction, const std::string& trace_id,
+    int choice, bool for_tokens) const {
+  if (!redaction) return nullptr;
+  FilterEvents events;
+  events.matched = [metrics = metrics_, trace_id, choice](const security::Match& match,
+                                                          const std::string& type) {
+    metrics->redacted(type, name_of(match.action), "output");
+    if (match.action == security::RedactionAction::kMask) return;
+    // Never what it was.
+    log::info("request {}: {} in choice {} at byte {}: {}", trace_id, type, choice, match.begin,
+              name_of(match.action));
+  };
+  events.failed = [metrics = metrics_] { metrics->filter_failed(); };
+  return std::make_unique<OutputFilter>(std::move(redaction), for_tokens, std::move(events));
 }
 
 void Generation::start() {
@@ -75,21 +98,27 @@ void Generation::drain() {
 void Generation::handle(engine::Event& event) {
   if (event.choice < 0 || static_cast<std::size_t>(event.choice) >= choices_.size()) return;
   Choice& choice = choices_[static_cast<std::size_t>(event.choice)];
-  if (event.token && !choice.text.stopped()) {
+  if (event.token && !choice.text.ended()) {
     const bool last = event.finish.has_value();
     measure_token(event, choice);
     Delta delta = choice.text.push(*event.token);
-    if (choice.text.stopped()) {
+    if (choice.text.ended()) {
       if (!last) engine_->cancel_choice(id_, event.choice);
       Delta rest = choice.text.finish();
       delta.text += rest.text;
       std::move(rest.tokens.begin(), rest.tokens.end(), std::back_inserter(delta.tokens));
-      tell(event.choice, choice, std::move(delta), FinishReason::kStop);
+      tell(event.choice, choice, std::move(delta), reason_of(choice, FinishReason::kStop));
     } else if (!delta.text.empty()) {
       tell(event.choice, choice, std::move(delta), std::nullopt);
     }
   }
   if (event.finish) handle_finish(event, choice);
+}
+
+// Why the choice ended, if the engine says `told`.
+FinishReason Generation::reason_of(const Choice& choice, FinishReason told) {
+  if (choice.text.withheld()) return FinishReason::kContentFilter;
+  return choice.text.stopped() ? FinishReason::kStop : told;
 }
 
 void Generation::measure_token(const engine::Event& event, Choice& choice) {
@@ -105,7 +134,7 @@ void Generation::measure_token(const engine::Event& event, Choice& choice) {
 void Generation::measure_end(const engine::Event& event, const Choice& choice) {
   ChoiceEnd end;
   // The engine only knows that a choice with a stop string was cancelled.
-  end.reason = choice.text.stopped() ? FinishReason::kStop : *event.finish;
+  end.reason = reason_of(choice, *event.finish);
   end.prompt_tokens = usage_.prompt_tokens;
   end.generated_tokens = choice.text.tokens();
   end.timings = event.timings;
@@ -116,6 +145,11 @@ void Generation::measure_end(const engine::Event& event, const Choice& choice) {
 
 void Generation::handle_finish(engine::Event& event, Choice& choice) {
   choice.ended = true;
+  const bool failed =
+      *event.finish == FinishReason::kError || *event.finish == FinishReason::kCancelled;
+  // What was held back may be withheld: then that is the reason for the end.
+  Delta rest;
+  if (!choice.told && !failed) rest = choice.text.finish();
   measure_end(event, choice);
   usage_.cached_tokens = std::max<std::int64_t>(usage_.cached_tokens, event.cached_tokens);
   const auto total = [](const engine::Timings& t) {
@@ -132,9 +166,7 @@ void Generation::handle_finish(engine::Event& event, Choice& choice) {
           Error{ErrorKind::kExhausted, "request_cancelled", "the server gave up the request"});
     }
   } else if (!choice.told) {
-    Delta rest = choice.text.finish();
-    const FinishReason reason = choice.text.stopped() ? FinishReason::kStop : *event.finish;
-    tell(event.choice, choice, std::move(rest), reason);
+    tell(event.choice, choice, std::move(rest), reason_of(choice, *event.finish));
   }
   finish_if_complete();
 }

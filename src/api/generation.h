@@ -2,8 +2,9 @@
 // they are worked off on a pool, one request on one thread at a time.
 //
 // Counting: completion_tokens are the tokens that the engine sent, up to and including the one that
-// completed a stop string. An end-of-text token is not sent and not counted (vLLM counts it), so
-// that the count agrees with the logprobs and the tokens of the text.
+// completed a stop string or made the filter withhold the rest. An end-of-text token is not sent
+// and not counted (vLLM counts it), so that the count agrees with the logprobs and the tokens of
+// the text.
 #pragma once
 
 #include <atomic>
@@ -46,6 +47,7 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
   Generation(std::shared_ptr<engine::Engine> engine,
              std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<TaskPool> pool,
              engine::GenerateRequest request, std::vector<std::string> stop,
+             std::shared_ptr<const security::RedactionPolicy> redaction,  // null: none
              std::unique_ptr<GenerationOutput> output, std::shared_ptr<ModelMetrics> metrics,
              const Clock& clock);
 
@@ -63,7 +65,11 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
     std::int64_t last_token_ns = 0;
   };
 
+  std::unique_ptr<OutputFilter> make_filter(
+      std::shared_ptr<const security::RedactionPolicy> redaction, const std::string& trace_id,
+      int choice, bool for_tokens) const;
   std::int64_t now_ns() const { return clock_.now().time_since_epoch().count(); }
+  static engine::FinishReason reason_of(const Choice& choice, engine::FinishReason told);
   void drain();
   void handle(engine::Event& event);
   void handle_finish(engine::Event& event, Choice& choice);

@@ -35,6 +35,10 @@ class ModelMetrics {
   void first_token(std::int64_t since_submit_ns);
   void next_token(std::int64_t since_last_ns);
   void choice_ended(const ChoiceEnd& end);  // latencies and sizes: only kStop and kLength
+  // Something was found in a text. All three are words of this program or of its configuration;
+  // `direction` is "output" or "input".
+  void redacted(std::string_view type, std::string_view action, std::string_view direction);
+  void filter_failed();
 
  private:
   friend class Metrics;

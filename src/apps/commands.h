@@ -39,5 +39,6 @@ void add_seal(CLI::App& root);
 void add_unseal(CLI::App& root);
 void add_rewrap(CLI::App& root);
 void add_keys(CLI::App& root);
+void add_redact(CLI::App& root);  // hearth redact < text
 
 }  // namespace hearth::apps

@@ -113,6 +113,37 @@ void describe_key(Settings& in, security::KeyEntry& key) {
   in.check(security::check(key));
 }
 
+void describe_redaction(Settings& in, security::RedactionOptions& options) {
+  const std::vector<std::string_view> actions = {"mask", "block", "log", "off"};
+  in.choice("phone", options.phone, actions,
+            "Mobile numbers of mainland China. mask: [REDACTED] stands for it; block: the answer "
+            "ends before\nit, finish_reason content_filter; log: only counted and logged, without "
+            "the text.");
+  in.choice("bank_card", options.bank_card, actions, "Numbers of bank cards.");
+  in.choice("id_card", options.id_card, actions, "Numbers of Chinese identity cards.");
+  in.choice("email", options.email, actions, "E-mail addresses.");
+  in.boolean("strict_digits", options.strict_digits,
+             "Mask every run of 11 digits and of 16 or more, whatever it is.");
+  in.boolean("input", options.input, "Filter prompts as well, before the model sees them.");
+  in.list("words", options.words,
+          "Found wherever they stand, also inside of other words; 256 bytes each at most.");
+  in.boolean("words_ignore_case", options.words_ignore_case, "Of ASCII letters.");
+  in.choice("words_action", options.words_action, actions, "For all words.");
+  in.tables<security::PatternOptions>(
+      "patterns", "Regular expressions in the syntax of RE2.", options.patterns,
+      [&](Settings& t, security::PatternOptions& pattern) {
+        t.text("name", pattern.name, "For metrics and the log: a-z, 0-9, _ and -.");
+        t.text("regex", pattern.regex, "Must not match the empty text.");
+        t.choice("action", pattern.action, actions, "As above.");
+        t.integer("bytes_max", pattern.bytes_max, 1, security::kPatternBytesMax,
+                  "Longer matches do not count. So much of a stream may have to wait.");
+        if (const auto valid = security::Pattern::create(pattern); !valid)
+          t.check(tl::unexpected(valid.error()));
+      });
+  if (const auto valid = security::RedactionPolicy::create(options); !valid)
+    in.check(tl::unexpected(valid.error()));
+}
+
 // What one entry has and no other may have too; empty: nothing.
 template <class Entry>
 bool is_taken(const std::vector<Entry>& entries, const Entry& entry, std::string Entry::* member) {
@@ -201,6 +232,10 @@ void describe(Settings& in, ServeConfig& config) {
         if (is_taken(config.keys, key, &security::KeyEntry::sha256))
           t.check(invalid("invalid_config", "key {}: another entry has the same key", key.name));
       });
+  in.table("redaction",
+           "What is hidden in answers, and in what is logged. SIGHUP reads it again; requests that "
+           "are\nopen keep to what held when they began.",
+           [&](Settings& t) { describe_redaction(t, config.redaction); });
 }
 
 Result<ServeConfig> read_config(const std::string& path) {

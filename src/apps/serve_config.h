@@ -12,6 +12,7 @@
 #include "net/server.h"
 #include "net/tls.h"
 #include "security/identity.h"
+#include "security/redaction_policy.h"
 
 namespace hearth::apps {
 
@@ -23,6 +24,7 @@ struct ServeConfig {
   std::string log_level = "info";
   std::vector<ServedOptions> models;  // the first is `default`
   std::vector<security::KeyEntry> keys;
+  security::RedactionOptions redaction;
 };
 
 void describe(Settings& in, ServeConfig& config);

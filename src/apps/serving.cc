@@ -6,8 +6,10 @@
 
 #include "apps/configured_models.h"
 #include "base/log.h"
+#include "base/log_filter.h"
 #include "base/task_pool.h"
 #include "engine/engine_reaper.h"
+#include "security/redactor.h"
 #include "store/store.h"
 
 namespace hearth::apps {
@@ -21,6 +23,7 @@ std::string at_start_only(ServeConfig config) {
   config.log_level = other.log_level;
   config.models.clear();
   config.keys.clear();
+  config.redaction = other.redaction;
   return print_settings([&](Settings& in) { describe(in, config); });
 }
 
@@ -37,6 +40,7 @@ class Serving {
   net::ServerStats server_stats() const;
   void hang_up(const std::function<Result<ServeConfig>()>& read_again);
   void reload(const std::function<Result<ServeConfig>()>& read_again);
+  void set_redaction(const std::shared_ptr<const security::RedactionPolicy>& policy);
   Status change_to(const Result<ServeConfig>& read);
 
   ServeConfig config_;
@@ -75,14 +79,21 @@ Result<std::shared_ptr<const security::Identities>> identities_of(const ServeCon
   return std::make_shared<const security::Identities>(std::move(identities));
 }
 
+void Serving::set_redaction(const std::shared_ptr<const security::RedactionPolicy>& policy) {
+  app_->set_redaction(policy);
+  log::set_filter([policy](std::string_view message) { return security::redact(policy, message); });
+}
+
 // All of it or nothing.
 Status Serving::change_to(const Result<ServeConfig>& read) {
   if (!read) return tl::unexpected<Error>(read.error());
   if (server_->is_beyond_loopback() && read->keys.empty() && config_.tls.client_ca.empty())
     return invalid("key_required", "beyond loopback the server needs at least one key");
   HEARTH_TRY(auto identities, identities_of(*read));
+  HEARTH_TRY(const auto redaction, security::RedactionPolicy::create(read->redaction));
   HEARTH_TRY(auto change, models_->check(read->models));
   HEARTH_TRY_VOID(models_->apply(std::move(change)));
+  set_redaction(redaction);
   app_->set_identities(std::move(identities));
   if (at_start_only(*read) != at_start_only(config_))
     log::warn("[server], [requests] and text_queue_max are read at the start only");
@@ -123,6 +134,8 @@ Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
   app_ = std::make_unique<api::App>(std::vector<api::ServedModel>(), config_.app);
   models_ =
       std::make_unique<ConfiguredModels>(app_->models(), engines_, [this] { on_engine_failure(); });
+  HEARTH_TRY(const auto redaction, security::RedactionPolicy::create(config_.redaction));
+  set_redaction(redaction);
   HEARTH_TRY(auto change, models_->check(config_.models));
   HEARTH_TRY_VOID(models_->apply(std::move(change)));
   HEARTH_TRY(auto identities, identities_of(config_));
