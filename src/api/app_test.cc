@@ -8,6 +8,7 @@
 #include "api/assets.h"
 #include "api/route_table.h"
 #include "crypto/sha256.h"
+#include "net/exchange.h"
 
 namespace hearth::api {
 namespace {
@@ -116,6 +117,48 @@ TEST(App, RoutesAreOpenToJustWhoMayUseThem) {
                      "Content-Length: 0\r\n\r\n");
     EXPECT_EQ(wrong.status == 401, route.permission != Permission::kNone) << route.path;
   }
+}
+
+// What a handler answers to a request that did not come over this machine's own sockets.
+int status_for(Service& service, net::HttpRequest request) {
+  const auto exchange =
+      std::make_shared<net::Exchange>(net::Exchange::Framing{.name = {"r"}}, [] {});
+  service.app().handler()(std::move(request), net::Responder(exchange));
+  const std::string answer = exchange->take().bytes;
+  exchange->detach();
+  return answer.size() > 12 ? std::stoi(answer.substr(9, 3)) : 0;
+}
+
+TEST(App, WhoComesFromElsewhereShowsWhoItIs) {
+  Service service;
+  net::HttpRequest request;
+  request.method = "GET";
+  request.path = "/v1/models";
+  const auto with_header = [&](const std::string& authorization) {
+    net::HttpRequest other = request;
+    other.headers = {{"authorization", authorization}};
+    return other;
+  };
+  // Without any keys made-up ones are not looked at: they must not open the door either.
+  EXPECT_EQ(status_for(service, request), 401);
+  EXPECT_EQ(status_for(service, with_header("Bearer made-up")), 401);
+  const auto identities =
+      security::Identities::create({{"app", crypto::sha256_hex("app-key"), {"use-models"}}});
+  ASSERT_TRUE(identities);
+  service.app().set_identities(std::make_shared<const security::Identities>(*identities));
+  EXPECT_EQ(status_for(service, request), 401);
+  EXPECT_EQ(status_for(service, with_header("Bearer made-up")), 401);
+  EXPECT_EQ(status_for(service, with_header("Basic YTpi")), 401);
+  EXPECT_EQ(status_for(service, with_header("Bearer app-key")), 200);
+  // By a client certificate, which net/ has checked; probes are open to everybody.
+  net::HttpRequest vouched = request;
+  vouched.peer_names = {"dns:ward3.example"};
+  EXPECT_EQ(status_for(service, vouched), 200);
+  net::HttpRequest here = request;
+  here.peer_is_loopback = true;
+  EXPECT_EQ(status_for(service, here), 200);
+  request.path = "/health";
+  EXPECT_EQ(status_for(service, request), 200);
 }
 
 // service_tier, and what a key is entitled to.

@@ -87,6 +87,12 @@ void RouteTable::dispatch(net::HttpRequest request, net::Responder responder) co
       responder.send(unauthorized("invalid_api_key", "this key is not known here"));
       return;
     }
+    // Nobody is `local` who is not on this machine, unless an authority vouches for it.
+    if (who->name == security::Identity::local().name && !request.peer_is_loopback &&
+        request.peer_names.empty()) {
+      responder.send(unauthorized("key_required", "from another machine this needs a key"));
+      return;
+    }
     if (!who->may(found->permission)) {
       const std::string message =
           fmt::format("this needs a key with the permission {}", name_of(found->permission));
