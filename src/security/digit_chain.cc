@@ -15,7 +15,8 @@ bool DigitChain::read_one() {
       ++count_;
       return true;
     }
-    if (c.code == kNoChar) break;
+    if (c.code == kNoChar) return false;  // asked again, it runs out again
+    if (c.code < 0x80 && c.code != U' ' && c.code != U'-' && c.code != U'.') break;
     if (is_separator(c.code)) {
       separated = true;
     } else if (!is_invisible(c.code)) {

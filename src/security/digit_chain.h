@@ -27,9 +27,9 @@ class DigitChain {
 
  private:
   struct Entry {
-    std::int8_t digit = 0;
-    bool starts_group = false;
-    std::size_t end = 0;  // the byte after it
+    std::int8_t digit;
+    bool starts_group;
+    std::size_t end;  // the byte after it
   };
   bool read_one();
 
@@ -37,7 +37,7 @@ class DigitChain {
   std::size_t next_;  // the byte after the last digit read
   int count_ = 0;
   bool closed_ = false;
-  std::array<Entry, kDigitsMax> entries_;
+  std::array<Entry, kDigitsMax> entries_;  // count_ of them are set: most chains are short
 };
 
 // Whether a digit stands right before `pos`, with nothing visible between.

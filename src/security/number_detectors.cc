@@ -155,14 +155,8 @@ int check_value(DigitChain& chain) {
 
 }  // namespace
 
-std::size_t find_phone(TextWindow& text, std::size_t pos) {
-  std::size_t at = pos;
-  const FoldedChar plus = text.at(pos);
-  if (plus.code == U'+') {
-    at += plus.size;
-    if (text.at(at).code != U'8') return 0;
-  }
-  DigitChain chain(text, at);
+std::size_t find_phone(TextWindow& text, std::size_t pos, DigitChain& chain) {
+  const bool plus = text.at(pos).code == U'+';
   const auto digits = [&](int first, std::string_view wanted) {
     for (const char c : wanted) {
       if (chain.digit(first++) != c - '0') return false;
@@ -174,9 +168,10 @@ std::size_t find_phone(TextWindow& text, std::size_t pos) {
     if (!digits(0, "86")) return 0;
     first = 2;
   } else if (chain.digit(0) == 0) {
-    if (plus.code == U'+' || !digits(0, "0086")) return 0;
+    if (plus || !digits(0, "0086")) return 0;
     first = 4;
   }
+  if (plus && first == 0) return 0;
   if (chain.digit(first) != 1 || chain.digit(first + 1) < 3) return 0;
   // 11 digits of which none is missing and no more follow.
   if (!read_groups(chain, first, 11, false) || !chain.ends_group(first + 10)) return 0;
@@ -186,22 +181,24 @@ std::size_t find_phone(TextWindow& text, std::size_t pos) {
   bool grouped = false;
   for (int i = first + 1; i < first + 11; ++i) grouped = grouped || chain.starts_group(i);
   if (grouped && inside_iban(line)) return 0;
-  if (plus.code == U'+') return inside_url(line) ? 0 : end;
+  if (plus) return inside_url(line) ? 0 : end;
   if (is_fraction(text, pos) || after_currency(line) || inside_word(text, pos, line) ||
       labelled_as_other(line) || inside_url(line))
     return 0;
   return unit_follows(text, end) ? 0 : end;
 }
 
-std::size_t find_bank_card(TextWindow& text, std::size_t pos) {
-  DigitChain chain(text, pos);
-  const bool issued = has_issuer(chain);
+std::size_t find_bank_card(TextWindow& text, std::size_t pos, DigitChain& chain) {
+  const bool had_run_out = text.ran_out();
   std::string line;
-  if (!issued) {
-    // Most numbers are short: the line is looked at only for one that may become long.
-    if (!read_groups(chain, 0, 6, true)) return 0;
-    line = text.line_before(pos);
-    if (!speaks_of_card(line)) return 0;
+  if (!has_issuer(chain)) {
+    // Few numbers are so long, and looking at the line costs more than reading them.
+    const bool may_be_long = read_groups(chain, 0, 16, true) || text.ran_out();
+    if (may_be_long) line = text.line_before(pos);
+    if (!speaks_of_card(line)) {
+      if (!had_run_out) text.clear();  // whatever comes, it is none
+      return 0;
+    }
   }
   int count = 0;  // of the longest that is right
   for (int n = 16; n <= 19; ++n) {
@@ -217,8 +214,7 @@ std::size_t find_bank_card(TextWindow& text, std::size_t pos) {
   return fraction_follows(text, end) ? 0 : end;
 }
 
-std::size_t find_id_card(TextWindow& text, std::size_t pos) {
-  DigitChain chain(text, pos);
+std::size_t find_id_card(TextWindow& text, DigitChain& chain) {
   const auto number = [&](int first, int count) {  // -1: a digit is missing
     int value = 0;
     for (int i = first; i < first + count; ++i) {
@@ -247,8 +243,7 @@ std::size_t find_id_card(TextWindow& text, std::size_t pos) {
   return 0;
 }
 
-std::size_t find_digit_run(TextWindow& text, std::size_t pos) {
-  DigitChain chain(text, pos);
+std::size_t find_digit_run(DigitChain& chain) {
   int count = 1;
   while (count < DigitChain::kDigitsMax && !chain.ends_group(count - 1)) {
     if (chain.digit(count) < 0) return 0;

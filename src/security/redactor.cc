@@ -72,7 +72,9 @@ void Redactor::scan(bool whole, std::string& out) {
     for (const Match& match : best.logged) logged_until_[match.type] = match.end;
     std::move(best.logged.begin(), best.logged.end(), std::back_inserter(matches_));
     if (best.end == 0) {
-      pos_ += std::max<std::size_t>(1, text.at(pos_).size);
+      const FoldedChar c = text.at(pos_);
+      pos_ += std::max<std::size_t>(1, c.size);
+      if (is_digit(c.code)) pos_ = digits_end(pos_, stop);
       continue;
     }
     show(pos_);
@@ -98,11 +100,20 @@ std::size_t Redactor::plain_end(std::size_t pos, std::size_t limit) const {
   return pos;
 }
 
+// Nor does anything begin at a digit behind another, unless an address or a word does.
+std::size_t Redactor::digits_end(std::size_t pos, std::size_t limit) const {
+  const std::size_t end = std::min(limit, no_address_until_);
+  while (pos < end && text_[pos] >= '0' && text_[pos] <= '9' &&
+         policy_->kind(text_[pos]) == kDigitByte)
+    ++pos;
+  return pos;
+}
+
 // Far from the next @ no letter begins an address, so that most text is passed without a look at
 // its words.
 void Redactor::find_at_sign() {
   if (!policy_->active(kEmail)) {
-    next_at_ = text_.size();
+    next_at_ = no_address_until_ = text_.size();
     return;
   }
   constexpr std::string_view kWide = "＠";
@@ -125,13 +136,23 @@ void Redactor::look_at_place(TextWindow& text, Best& best) {
   const char32_t c = text.at(pos_).code;
   if (is_local_start(c) && policy.active(kEmail) && pos_ >= no_address_until_)
     consider(kEmail, address_end(text), best);
-  const bool number = is_digit(c) && !digit_before(text, pos_);
-  if ((number || c == U'+') && policy.active(kPhone))
-    consider(kPhone, find_phone(text, pos_), best);
-  if (!number) return;
-  if (policy.active(kIdCard)) consider(kIdCard, find_id_card(text, pos_), best);
-  if (policy.active(kBankCard)) consider(kBankCard, find_bank_card(text, pos_), best);
-  if (policy.active(kDigits)) consider(kDigits, find_digit_run(text, pos_), best);
+  if (is_digit(c) && !digit_before(text, pos_)) {
+    look_at_number(text, best);
+  } else if (c == U'+' && policy.active(kPhone)) {
+    const std::size_t first = pos_ + text.at(pos_).size;
+    if (!is_digit(text.at(first).code)) return;
+    DigitChain chain(text, first);
+    consider(kPhone, find_phone(text, pos_, chain), best);
+  }
+}
+
+void Redactor::look_at_number(TextWindow& text, Best& best) {
+  const RedactionPolicy& policy = *policy_;
+  DigitChain chain(text, pos_);
+  if (policy.active(kPhone)) consider(kPhone, find_phone(text, pos_, chain), best);
+  if (policy.active(kIdCard)) consider(kIdCard, find_id_card(text, chain), best);
+  if (policy.active(kBankCard)) consider(kBankCard, find_bank_card(text, pos_, chain), best);
+  if (policy.active(kDigits)) consider(kDigits, find_digit_run(chain), best);
 }
 
 void Redactor::consider(RedactionType type, std::size_t end, Best& best) {

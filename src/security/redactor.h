@@ -52,8 +52,10 @@ class Redactor {
   struct Best;
   void scan(bool whole, std::string& out);
   std::size_t plain_end(std::size_t pos, std::size_t limit) const;
+  std::size_t digits_end(std::size_t pos, std::size_t limit) const;
   void find_at_sign();
   void look_at_place(TextWindow& text, Best& best);
+  void look_at_number(TextWindow& text, Best& best);
   void consider(RedactionType type, std::size_t end, Best& best);
   std::size_t address_end(TextWindow& text);
   void measure_run(bool whole);

@@ -59,7 +59,7 @@ FoldedChar TextWindow::beyond_ascii(std::size_t pos) {
   return {fold(step.code_point), step.size};
 }
 
-FoldedChar TextWindow::before(std::size_t pos) const {
+FoldedChar TextWindow::before_beyond_ascii(std::size_t pos) const {
   if (pos == 0) return {};
   std::size_t start = pos - 1;
   const std::size_t first = pos - std::min<std::size_t>(pos, 4);

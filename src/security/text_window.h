@@ -41,7 +41,14 @@ class TextWindow {
     }
     return beyond_ascii(pos);
   }
-  FoldedChar before(std::size_t pos) const;  // the one that ends at `pos`
+  // The one that ends at `pos`.
+  FoldedChar before(std::size_t pos) const {
+    if (pos > 0) {
+      const auto byte = static_cast<unsigned char>(text_[pos - 1]);
+      if (byte < 0x80) return {byte, 1};
+    }
+    return before_beyond_ascii(pos);
+  }
 
   // The last bytes before `pos` in its line, kContextBytes at most; ASCII letters in lower case.
   std::string line_before(std::size_t pos) const;
@@ -59,6 +66,7 @@ class TextWindow {
 
  private:
   FoldedChar beyond_ascii(std::size_t pos);
+  FoldedChar before_beyond_ascii(std::size_t pos) const;
 
   const std::string_view text_;
   const bool whole_;
