@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
   add_logits(app);
   add_bench(app);
   add_synth(app);
+  add_keys(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

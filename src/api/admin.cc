@@ -75,14 +75,14 @@ Admin::Admin(ModelSet& models, ModelLoader load, const RequestLimits& limits)
 Admin::~Admin() { pool_.stop(); }
 
 void Admin::add_routes(RouteTable& routes) {
-  routes.add("GET", "/admin/models", Permission::kManageModels, kBodyMax,
+  routes.add("GET", "/admin/models", kManageModels, kBodyMax,
              [this](const Call& call) { list(call); },
              {"Admin",
               "The models in memory, and what they hold and do",
               {},
               {json_answer(loaded_model_list_schema())},
               {}});
-  routes.add("POST", "/admin/models", Permission::kManageModels, kBodyMax,
+  routes.add("POST", "/admin/models", kManageModels, kBodyMax,
              [this](Call call) {
                const auto shared = std::make_shared<const Call>(std::move(call));
                if (!pool_.post([this, shared] { load(*shared); })) {
@@ -95,7 +95,7 @@ void Admin::add_routes(RouteTable& routes) {
               RequestBody{{"LoadModelRequest", api::describe(parse_load)}},
               {json_answer(loaded_model_schema())},
               {404, 409, 503, 507}});
-  routes.add("DELETE", "/admin/models/{id}", Permission::kManageModels, kBodyMax,
+  routes.add("DELETE", "/admin/models/{id}", kManageModels, kBodyMax,
              [this](const Call& call) { unload(call); },
              {"Admin",
               "Takes no new requests for a model; its memory is free when open ones have ended",
@@ -106,7 +106,8 @@ void Admin::add_routes(RouteTable& routes) {
 
 void Admin::list(const Call& call) {
   OrderedJson data = OrderedJson::array();
-  for (const auto& model : models_.list()) data.push_back(describe(*model));
+  for (const auto& model : models_.list())
+    if (call.identity.may(kManageModels, model->id)) data.push_back(describe(*model));
   answer(call, {{"object", "list"}, {"data", std::move(data)}});
 }
 
@@ -120,6 +121,13 @@ void Admin::load(const Call& call) {
                  fmt::format("a model is served as {} already", id)};
   };
   if (!request->id.empty() && models_.find(request->id)) return refuse(call, taken(request->id));
+  // By both names: what it is called here, and what it is in the store.
+  const std::string name = request->model.substr(0, request->model.find('@'));
+  for (const std::string& each : {name, request->id.empty() ? name : request->id})
+    if (!call.identity.may(kManageModels, each))
+      return refuse(
+          call, Error{ErrorKind::kInvalid, "model_not_allowed", "this identity may not load it"},
+          "model");
   if (!load_) {
     return refuse(call, Error{ErrorKind::kUnsupported, "unsupported", "models are fixed here"});
   }
@@ -133,7 +141,8 @@ void Admin::load(const Call& call) {
 }
 
 void Admin::unload(const Call& call) {
-  const auto removed = models_.remove(call.rest);
+  const auto removed =
+      call.identity.may(kManageModels, call.rest) ? models_.remove(call.rest) : nullptr;
   if (!removed) {
     return refuse(call,
                   Error{ErrorKind::kNotFound, "model_not_found", "this model is not served here"});

@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "base/task_pool.h"
 #include "engine/engine.h"
+#include "security/quota.h"
 
 namespace hearth::api {
 
@@ -47,7 +48,7 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
              std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<TaskPool> pool,
              engine::GenerateRequest request, std::vector<std::string> stop,
              std::unique_ptr<GenerationOutput> output, std::shared_ptr<ModelMetrics> metrics,
-             const Clock& clock);
+             security::QuotaLedger::Lease lease, const Clock& clock);
 
   void start();   // submits; a refusal goes to the output
   void cancel();  // thread-safe: the client is gone, the output gets nothing more
@@ -91,6 +92,7 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
   engine::Timings timings_;
   std::int64_t submitted_ns_ = 0;
   const std::shared_ptr<ModelMetrics> metrics_;
+  security::QuotaLedger::Lease lease_;  // charged with the prompt once, and with each choice
   std::atomic<bool> cancelled_{false};
 };
 

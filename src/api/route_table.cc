@@ -21,14 +21,19 @@ net::HttpResponse unauthorized(std::string_view code, const std::string& message
   return response;
 }
 
+// Its own address or another of the same machine.
+bool is_loopback(std::string_view peer) {
+  return peer.starts_with("127.") || peer == "::1" || peer.starts_with("::ffff:127.");
+}
+
 }  // namespace
 
-void RouteTable::add(std::string method, std::string path, Permission permission,
+void RouteTable::add(std::string method, std::string path, Access access,
                      std::size_t body_bytes_max, std::function<void(Call call)> handler,
                      RouteDoc doc) {
   HEARTH_CHECK(!doc.published ||
                (!doc.tag.empty() && !doc.summary.empty() && !doc.answers.empty()));
-  routes_.push_back(Route{std::move(method), std::move(path), permission, body_bytes_max,
+  routes_.push_back(Route{std::move(method), std::move(path), access, body_bytes_max,
                           std::move(handler), std::move(doc)});
 }
 
@@ -40,6 +45,29 @@ void RouteTable::set_identities(std::shared_ptr<const security::Identities> iden
 std::shared_ptr<const security::Identities> RouteTable::identities() const {
   const std::lock_guard lock(mutex_);
   return identities_;
+}
+
+std::optional<security::Identity> RouteTable::identity_for(const Route& route,
+                                                           const net::HttpRequest& request,
+                                                           net::Responder& responder) const {
+  if (!route.access) return security::Identity::local();
+  const std::string* key = request.header("authorization");
+  auto who = identities()->identify(
+      {.authorization = key, .certificate = {}, .loopback = is_loopback(request.peer)},
+      clock_.wall());
+  if (!who) {
+    responder.send(unauthorized(who.error().code, who.error().message));
+    return std::nullopt;
+  }
+  if (!who->may(*route.access)) {
+    const std::string message =
+        fmt::format("this needs the permission to {}", to_text(*route.access));
+    responder.send(key == nullptr && who->name == security::Identity::local().name
+                       ? unauthorized("key_required", message)
+                       : net::error_response(403, "permission_denied", message));
+    return std::nullopt;
+  }
+  return *std::move(who);
 }
 
 void RouteTable::dispatch(net::HttpRequest request, net::Responder responder) const {
@@ -79,29 +107,14 @@ void RouteTable::dispatch(net::HttpRequest request, net::Responder responder) co
     responder.send(std::move(response));
     return;
   }
-  security::Identity identity = security::Identity::local();
-  if (found->permission != Permission::kNone) {
-    const std::string* key = request.header("authorization");
-    auto who = identities()->identify(key);
-    if (!who) {
-      responder.send(unauthorized("invalid_api_key", "this key is not known here"));
-      return;
-    }
-    if (!who->may(found->permission)) {
-      const std::string message =
-          fmt::format("this needs a key with the permission {}", name_of(found->permission));
-      responder.send(key == nullptr ? unauthorized("key_required", message)
-                                    : net::error_response(403, "permission_denied", message));
-      return;
-    }
-    identity = std::move(*who);
-  }
+  auto identity = identity_for(*found, request, responder);
+  if (!identity) return;
   if (request.body.size() > found->body_bytes_max) {
     responder.send(net::error_response(413, "body_too_large", "the request's body is too large"));
     return;
   }
   found->handler(
-      Call{std::move(request), std::move(responder), std::move(rest), std::move(identity)});
+      Call{std::move(request), std::move(responder), std::move(rest), *std::move(identity)});
 }
 
 }  // namespace hearth::api

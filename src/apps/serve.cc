@@ -54,6 +54,9 @@ Status start(const Options& options) {
                                        "/etc/gai.conf"};
   if (!options.config.empty())
     readable.push_back(std::filesystem::absolute(options.config).parent_path().string());
+  if (config.site_secret.starts_with("file:"))
+    readable.push_back(
+        std::filesystem::absolute(config.site_secret.substr(5)).parent_path().string());
   std::vector<std::string> models;
   for (const ServedOptions& model : config.models) {
     models.push_back(model.model);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/task_pool.h"
 #include "engine/engine_reaper.h"
+#include "security/site_secret.h"
 #include "store/store.h"
 
 namespace hearth::apps {
@@ -20,7 +21,8 @@ std::string at_start_only(ServeConfig config) {
   config.app.request_timeout = other.app.request_timeout;
   config.log_level = other.log_level;
   config.models.clear();
-  config.keys.clear();
+  config.identities = {};
+  config.site_secret.clear();
   return print_settings([&](Settings& in) { describe(in, config); });
 }
 
@@ -66,15 +68,22 @@ void Serving::on_engine_failure() {
   if (stop_on_failure_ != nullptr) stop_on_failure_->stop();
 }
 
-Result<std::shared_ptr<const security::Identities>> identities_of(const ServeConfig& config) {
-  HEARTH_TRY(auto identities, security::Identities::create(config.keys));
+Result<std::shared_ptr<const security::Identities>> identities_of(
+    const ServeConfig& config, const security::Identities* before = nullptr) {
+  std::vector<std::byte> secret;
+  if (!config.identities.keys.empty()) {
+    const std::string& given = config.site_secret;
+    HEARTH_TRY(const std::string source, given.empty() ? default_site_secret() : given);
+    HEARTH_TRY(secret, security::read_site_secret(source));
+  }
+  HEARTH_TRY(auto identities, security::Identities::create(config.identities, secret, before));
   return std::make_shared<const security::Identities>(std::move(identities));
 }
 
 // All of it or nothing.
 Status Serving::change_to(const Result<ServeConfig>& read) {
   if (!read) return tl::unexpected<Error>(read.error());
-  HEARTH_TRY(auto identities, identities_of(*read));
+  HEARTH_TRY(auto identities, identities_of(*read, app_->routes().identities().get()));
   HEARTH_TRY(auto change, models_->check(read->models));
   HEARTH_TRY_VOID(models_->apply(std::move(change)));
   app_->set_identities(std::move(identities));
