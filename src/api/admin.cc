@@ -40,6 +40,18 @@ OrderedJson describe(const ServedModel& model) {
           {"waiting", stats.waiting}};
 }
 
+void list_keys(const Call& call, const security::Identities& identities) {
+  const auto or_null = [](std::int64_t seconds) { return seconds ? OrderedJson(seconds) : OrderedJson(); };
+  OrderedJson data = OrderedJson::array();
+  for (const security::KeyState& key : identities.keys())
+    data.push_back({{"id", key.id},
+                    {"object", "key"},
+                    {"identity", key.identity},
+                    {"expires_at", or_null(key.expires_s)},
+                    {"last_used_at", or_null(key.last_used_s)}});
+  answer(call, {{"object", "list"}, {"data", std::move(data)}});
+}
+
 // What may stand in a URL and in a log line without being written in another way.
 bool is_plain_id(const std::string& id) {
   return id.size() <= 128 && id != "default" && !id.starts_with('.') && !id.starts_with('/') &&
@@ -102,6 +114,13 @@ void Admin::add_routes(RouteTable& routes) {
               {},
               {json_answer(deleted_model_schema())},
               {404}});
+  routes.add("GET", "/admin/keys", kReadKeys, kBodyMax,
+             [&routes](const Call& call) { list_keys(call, *routes.identities()); },
+             {"Admin",
+              "The keys by which clients are known",
+              {},
+              {json_answer(key_list_schema())},
+              {}});
 }
 
 void Admin::list(const Call& call) {

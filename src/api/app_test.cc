@@ -63,6 +63,7 @@ TEST(App, EveryRouteHasThePermissionThatIsWantedOfIt) {
       {"/detokenize", kUseModels},
       {"/admin/models", kManageModels},
       {"/admin/models/{id}", kManageModels},
+      {"/admin/keys", kReadKeys},
   };
   Service service;
   std::map<std::string, Access> found;
