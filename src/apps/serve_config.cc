@@ -102,7 +102,7 @@ void describe_identity(Settings& in, security::IdentityEntry& identity) {
   in.list("models", identity.models,
           "The only ones for it; a name may end in *. Empty: all that its roles allow.");
   in.list("certificates", identity.certificates,
-          "Names in its client certificate: \"DNS:name\", \"URI:...\", \"email:...\".");
+          "Names in its client certificate: \"dns:NAME\", \"uri:URI\", \"email:ADDRESS\".");
   in.number("weight", identity.weight, 0.01, 100,
             "Of its share of a model while many wait: with 2 it gets twice what another gets.");
   in.boolean("batch_only", identity.batch_only,

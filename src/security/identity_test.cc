@@ -143,10 +143,10 @@ TEST(Identities, ACertificateIsKnownByItsNames) {
   TestSite site;
   const std::string key = site.add("app", {"user"});
   site.add("gateway", {"user"});
-  site.of("gateway").certificates = {"DNS:gw.example", "URI:spiffe://example/gw"};
+  site.of("gateway").certificates = {"dns:gw.example", "uri:spiffe://example/gw"};
   const Identities identities = site.make();
-  const std::vector<std::string> known = {"DNS:other.example", "URI:spiffe://example/gw"};
-  const std::vector<std::string> unknown = {"DNS:gw.example.org"};
+  const std::vector<std::string> known = {"dns:other.example", "uri:spiffe://example/gw"};
+  const std::vector<std::string> unknown = {"dns:gw.example.org"};
   EXPECT_EQ(code_of(identities.identify({.certificate = known}, kNow)), "welcome gateway");
   EXPECT_EQ(code_of(identities.identify({.certificate = unknown, .loopback = true}, kNow)),
             "unknown_certificate");
