@@ -3,7 +3,6 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/rand.h>
 
 #include "base/result.h"
 
@@ -27,11 +26,6 @@ Digest hmac_sha256(std::span<const std::byte> key, std::string_view text) {
 
 bool equal_in_constant_time(std::span<const std::byte> a, std::span<const std::byte> b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
-}
-
-void fill_random(std::span<std::byte> out) {
-  // Without random numbers there are no keys worth their name.
-  HEARTH_CHECK(RAND_bytes(raw(out.data()), static_cast<int>(out.size())) == 1);
 }
 
 std::string hex(std::span<const std::byte> bytes) {
