@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
   const rlimit none = {0, 0};
   setrlimit(RLIMIT_CORE, &none);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on files is an error of writing like any other
   hearth::log::init("info");
 
   if (const char* points = std::getenv("HEARTH_FAULT_POINTS")) {
@@ -41,6 +42,8 @@ int main(int argc, char** argv) {
   add_bench(app);
   add_synth(app);
   add_keys(app);
+  add_audit(app);
+  add_backup(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -41,7 +41,9 @@ OrderedJson describe(const ServedModel& model) {
 }
 
 void list_keys(const Call& call, const security::Identities& identities) {
-  const auto or_null = [](std::int64_t seconds) { return seconds ? OrderedJson(seconds) : OrderedJson(); };
+  const auto or_null = [](std::int64_t seconds) {
+    return seconds ? OrderedJson(seconds) : OrderedJson();
+  };
   OrderedJson data = OrderedJson::array();
   for (const security::KeyState& key : identities.keys())
     data.push_back({{"id", key.id},
@@ -114,13 +116,10 @@ void Admin::add_routes(RouteTable& routes) {
               {},
               {json_answer(deleted_model_schema())},
               {404}});
-  routes.add("GET", "/admin/keys", kReadKeys, kBodyMax,
-             [&routes](const Call& call) { list_keys(call, *routes.identities()); },
-             {"Admin",
-              "The keys by which clients are known",
-              {},
-              {json_answer(key_list_schema())},
-              {}});
+  routes.add(
+      "GET", "/admin/keys", kReadKeys, kBodyMax,
+      [&routes](const Call& call) { list_keys(call, *routes.identities()); },
+      {"Admin", "The keys by which clients are known", {}, {json_answer(key_list_schema())}, {}});
 }
 
 void Admin::list(const Call& call) {
@@ -155,6 +154,7 @@ void Admin::load(const Call& call) {
   const std::string id = model->id;
   const OrderedJson shown = describe(*model);
   if (!models_.add(*std::move(model))) return refuse(call, taken(id));
+  if (call.audited) call.audited->act("load_model", id);
   log::info("{} loaded by {}, request {}", id, call.identity.name, call.request.request_id);
   answer(call, shown);
 }
@@ -166,6 +166,7 @@ void Admin::unload(const Call& call) {
     return refuse(call,
                   Error{ErrorKind::kNotFound, "model_not_found", "this model is not served here"});
   }
+  if (call.audited) call.audited->act("unload_model", call.rest);
   log::info("{} unloaded by {}, request {}", call.rest, call.identity.name,
             call.request.request_id);
   answer(call, {{"id", removed->id}, {"object", "model"}, {"deleted", true}});

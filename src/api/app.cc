@@ -80,6 +80,7 @@ struct App::Impl {
         output_pool(std::make_shared<TaskPool>(1, std::numeric_limits<std::size_t>::max())),
         text_pool(
             std::make_unique<TaskPool>(std::max(1, options.text_threads), options.text_queue_max)) {
+    routes.set_audit(options.audit);
     for (ServedModel& model : m) HEARTH_CHECK(models.add(std::move(model)));
     routes.observe([this](const std::string& route, const std::string& method, int status,
                           std::string_view code) {
@@ -255,6 +256,7 @@ void App::Impl::show_metrics(const Call& call) {
     const std::lock_guard lock(server_mutex);
     if (server_stats) state.connections = server_stats();
   }
+  if (options.audit) state.audit = options.audit->stats();
   state.text_queue = text_pool->waiting();
   state.text_queue_max = options.text_queue_max;
   net::HttpResponse response;
@@ -282,7 +284,10 @@ void App::Impl::show_model(const Call& call) {
 ModelSet::Entry App::Impl::find_or_refuse(const Call& call, const std::string& name,
                                           Permission permission) const {
   auto model = models.find(name);
-  if (model && call.identity.may(permission, model->id)) return model;
+  if (model && call.identity.may(permission, model->id)) {
+    if (call.audited) call.audited->model(model->id, model->version);
+    return model;
+  }
   refuse(call, Error{ErrorKind::kNotFound, "model_not_found", "this model is not served here"},
          "model");
   return nullptr;
@@ -359,6 +364,9 @@ void App::Impl::embed(const Call& call) {
   if (!lease) return refuse(call, lease.error());
   // A stretch of their own, as other calls take ids meanwhile.
   const engine::RequestId first_id = next_id.fetch_add(requests.size());
+  if (call.audited)
+    for (const auto& request : requests)
+      call.audited->prompt_tokens(static_cast<std::int64_t>(request.prompt.size()));
   for (std::size_t i = 0; i < requests.size(); ++i) requests[i].id = first_id + i;
   const auto embeddings = std::make_shared<Embeddings>(
       model->engine, output_pool, std::move(requests),
@@ -477,13 +485,16 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
   info.include_usage = params.include_usage;
   info.logprobs = params.sampling.top_logprobs >= 0;
 
-  auto answer =
-      make_answer(info, call.responder, options.keep_alive_interval,
-                  [counter = metrics](std::string_view code) { counter->count_error(code); });
+  auto answer = make_answer(info, call.responder, options.keep_alive_interval,
+                            [counter = metrics, audited = call.audited](std::string_view code) {
+                              counter->count_error(code);
+                              if (audited) audited->failed(code);
+                            });
   const auto generation = std::make_shared<Generation>(
       model.engine, model.tokenizer, output_pool, std::move(request), params.stop,
       std::move(answer), metrics->model(model.id, limits.context), *std::move(lease),
       *options.clock);
+  generation->record(call.audited);
   net::Responder responder = call.responder;
   // Weak: the answer is a part of the generation, and the callback a part of the answer.
   responder.on_disconnect([weak = std::weak_ptr(generation)] {

@@ -8,8 +8,8 @@ namespace hearth::api {
 
 int status_of(const Error& error) {
   // Ours to be blamed for, but over soon.
-  for (const char* code :
-       {"overloaded", "request_cancelled", "shutting_down", "engine_failed", "no_threads"})
+  for (const char* code : {"overloaded", "request_cancelled", "shutting_down", "engine_failed",
+                           "no_threads", "audit_unavailable"})
     if (error.code == code) return 503;
   if (error.code == "out_of_memory") return 507;
   if (error.code == "model_exists") return 409;

@@ -6,6 +6,24 @@ namespace hearth::api {
 
 using engine::FinishReason;
 
+namespace {
+
+std::string_view to_text(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+    case FinishReason::kError:
+      return "error";
+  }
+  return "error";
+}
+
+}  // namespace
+
 Generation::Generation(std::shared_ptr<engine::Engine> engine,
                        std::shared_ptr<const text::Tokenizer> tokenizer,
                        std::shared_ptr<TaskPool> pool, engine::GenerateRequest request,
@@ -26,6 +44,11 @@ Generation::Generation(std::shared_ptr<engine::Engine> engine,
         Choice{.text = ChoiceText(tokenizer, stop, request.sampling.top_logprobs >= 0)});
   }
   request_ = std::move(request);
+}
+
+void Generation::record(std::shared_ptr<AuditedRequest> audited) {
+  audited_ = std::move(audited);
+  if (audited_) audited_->prompt_tokens(usage_.prompt_tokens);
 }
 
 void Generation::start() {
@@ -49,6 +72,7 @@ void Generation::start() {
 
 void Generation::cancel() {
   cancelled_ = true;
+  if (audited_) audited_->cancelled();
   engine_->cancel(id_);
 }
 
@@ -116,6 +140,7 @@ void Generation::measure_end(const engine::Event& event, const Choice& choice) {
   end.decode_ns = choice.last_token_ns - choice.first_token_ns;
   metrics_->choice_ended(end);
   lease_.charge(choice.text.tokens());
+  if (audited_) audited_->choice_ended(to_text(end.reason), choice.text.tokens());
 }
 
 void Generation::handle_finish(engine::Event& event, Choice& choice) {

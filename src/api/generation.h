@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "api/audited_request.h"
 #include "api/choice_text.h"
 #include "api/metrics.h"
 #include "base/clock.h"
@@ -50,6 +51,8 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
              std::unique_ptr<GenerationOutput> output, std::shared_ptr<ModelMetrics> metrics,
              security::QuotaLedger::Lease lease, const Clock& clock);
 
+  // Before start(): where its figures are recorded; null: nowhere.
+  void record(std::shared_ptr<AuditedRequest> audited);
   void start();   // submits; a refusal goes to the output
   void cancel();  // thread-safe: the client is gone, the output gets nothing more
 
@@ -92,7 +95,8 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
   engine::Timings timings_;
   std::int64_t submitted_ns_ = 0;
   const std::shared_ptr<ModelMetrics> metrics_;
-  security::QuotaLedger::Lease lease_;  // charged with the prompt once, and with each choice
+  security::QuotaLedger::Lease lease_;       // charged with the prompt once, and with each choice
+  std::shared_ptr<AuditedRequest> audited_;  // may be null
   std::atomic<bool> cancelled_{false};
 };
 

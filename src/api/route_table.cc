@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "api/errors.h"
+
 namespace hearth::api {
 namespace {
 
@@ -19,6 +21,18 @@ net::HttpResponse unauthorized(std::string_view code, const std::string& message
   net::HttpResponse response = net::error_response(401, code, message);
   response.headers.emplace_back("WWW-Authenticate", "Bearer");
   return response;
+}
+
+enum class Audit : std::uint8_t {
+  kNone,            // tells nothing of anybody: probes, the page, metrics, names of models
+  kRequest,         // recorded before it is answered
+  kAdministrative,  // recorded before anything is done
+};
+
+// By what a route asks for, so that none can forget it.
+Audit audit_of(const Access& access) {
+  if (!access || *access == kReadModels || *access == kReadMetrics) return Audit::kNone;
+  return access->verb == Verb::kUse ? Audit::kRequest : Audit::kAdministrative;
 }
 
 // Its own address or another of the same machine.
@@ -49,7 +63,8 @@ std::shared_ptr<const security::Identities> RouteTable::identities() const {
 
 std::optional<security::Identity> RouteTable::identity_for(const Route& route,
                                                            const net::HttpRequest& request,
-                                                           net::Responder& responder) const {
+                                                           net::Responder& responder,
+                                                           AuditedRequest* audited) const {
   if (!route.access) return security::Identity::local();
   const std::string* key = request.header("authorization");
   auto who = identities()->identify(
@@ -59,6 +74,7 @@ std::optional<security::Identity> RouteTable::identity_for(const Route& route,
     responder.send(unauthorized(who.error().code, who.error().message));
     return std::nullopt;
   }
+  if (audited != nullptr) audited->identified(*who);
   if (!who->may(*route.access)) {
     const std::string message =
         fmt::format("this needs the permission to {}", to_text(*route.access));
@@ -89,10 +105,16 @@ void RouteTable::dispatch(net::HttpRequest request, net::Responder responder) co
       if (route.method == "GET") allowed.push_back("HEAD");
     }
   }
-  if (observer_) {
-    responder.observe(
-        [this, pattern = std::move(pattern), given = request.method](
-            int status, std::string_view code) { observer_(pattern, given, status, code); });
+  std::shared_ptr<AuditedRequest> audited;
+  const Audit audit = audit_ && found != nullptr ? audit_of(found->access) : Audit::kNone;
+  const bool recorded = audit != Audit::kNone && audit_->accepting();
+  if (recorded) audited = std::make_shared<AuditedRequest>(audit_, request, pattern, responder);
+  if (observer_ || audited) {
+    responder.observe([this, pattern = std::move(pattern), given = request.method, audited](
+                          int status, std::string_view code) {
+      if (observer_) observer_(pattern, given, status, code);
+      if (audited) audited->answered(status, code);
+    });
   }
   if (found == nullptr && allowed.empty()) {
     responder.send(net::error_response(404, "unknown_route", "there is nothing at this path"));
@@ -107,14 +129,26 @@ void RouteTable::dispatch(net::HttpRequest request, net::Responder responder) co
     responder.send(std::move(response));
     return;
   }
-  auto identity = identity_for(*found, request, responder);
+  if (audit != Audit::kNone && !recorded) {
+    responder.send(to_response(
+        Error{ErrorKind::kExhausted, "audit_unavailable", "the audit log takes no record now"},
+        request.name()));
+    return;
+  }
+  auto identity = identity_for(*found, request, responder, audited.get());
   if (!identity) return;
+  if (audited) audited->admitted();
   if (request.body.size() > found->body_bytes_max) {
     responder.send(net::error_response(413, "body_too_large", "the request's body is too large"));
     return;
   }
-  found->handler(
-      Call{std::move(request), std::move(responder), std::move(rest), *std::move(identity)});
+  Call call{std::move(request), std::move(responder), std::move(rest), *std::move(identity),
+            audited};
+  if (audit != Audit::kAdministrative) return found->handler(std::move(call));
+  // Nothing is done before it is recorded.
+  if (!call.rest.empty()) audited->target(call.rest);
+  const auto waiting = std::make_shared<Call>(std::move(call));
+  audited->open_before([found, waiting] { found->handler(std::move(*waiting)); });
 }
 
 }  // namespace hearth::api

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/audited_request.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "net/http.h"
@@ -40,6 +41,7 @@ struct Call {
   net::Responder responder;
   std::string rest;             // what `{...}` at the end of the route's path stands for
   security::Identity identity;  // whose request it is
+  std::shared_ptr<AuditedRequest> audited;  // null: of no interest, or there is no audit log
 };
 
 // A JSON Schema that the document has once, under this name.
@@ -109,11 +111,16 @@ class RouteTable {
 
   const std::vector<Route>& routes() const { return routes_; }
 
+  // Where requests are recorded: those that use something, and all that administer. Set it before
+  // the first dispatch().
+  void set_audit(std::shared_ptr<security::AuditLog> log) { audit_ = std::move(log); }
+
  private:
   // Whose request it is. None, and it is answered, if it may not use the route.
   std::optional<security::Identity> identity_for(const Route& route,
                                                  const net::HttpRequest& request,
-                                                 net::Responder& responder) const;
+                                                 net::Responder& responder,
+                                                 AuditedRequest* audited) const;
 
   const Clock& clock_;  // when keys expire
   std::vector<Route> routes_;
@@ -121,6 +128,7 @@ class RouteTable {
   std::shared_ptr<const security::Identities> identities_ =
       std::make_shared<const security::Identities>();
   AnswerObserver observer_;
+  std::shared_ptr<security::AuditLog> audit_;
 };
 
 }  // namespace hearth::api

@@ -35,6 +35,8 @@ void add_serve(CLI::App& root);
 void add_bench(CLI::App& root);
 void add_bench_serve(CLI::App& group);  // of bench
 void add_synth(CLI::App& root);
+void add_audit(CLI::App& root);
+void add_backup(CLI::App& root);  // and restore
 void add_keys(CLI::App& root);
 void add_keys_create(CLI::App& group);  // of keys
 

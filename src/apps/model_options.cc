@@ -119,7 +119,7 @@ Status lock_in(const std::string& model, std::vector<std::string> also_readable)
 }
 
 Status lock_in(const std::vector<std::string>& models, std::vector<std::string> also_readable,
-               Network network) {
+               Network network, std::vector<std::string> writable) {
   HEARTH_TRY(const store::Store store, store::Store::open_default());
   for (const std::string& model : models)
     if (const auto path = store.resolve_model(model)) add_folders(*path, also_readable);
@@ -127,7 +127,8 @@ Status lock_in(const std::vector<std::string>& models, std::vector<std::string> 
                              "/sys/devices/system/node", "/dev/urandom"})
     also_readable.emplace_back(system);
   also_readable.push_back(store.root());
-  auto state = enter_sandbox({std::move(also_readable), network == Network::kListens});
+  auto state =
+      enter_sandbox({std::move(also_readable), network == Network::kListens, std::move(writable)});
   if (!state) return tl::unexpected<Error>(state.error());
   if (*state == SandboxState::kNone)
     log::warn(

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "apps/commands.h"
@@ -63,13 +64,19 @@ Status start(const Options& options) {
     if (!model.draft_model.empty()) models.push_back(model.draft_model);
     readable.push_back(model.chat_template);
   }
-  HEARTH_TRY_VOID(lock_in(models, std::move(readable), Network::kListens));
+  std::optional<crypto::Ed25519Key> audit_signer;
+  std::vector<std::string> writable;
+  if (config.audit.on()) {
+    HEARTH_TRY(audit_signer, prepare_audit(config.audit));
+    writable = config.audit.folders();
+  }
+  HEARTH_TRY_VOID(lock_in(models, std::move(readable), Network::kListens, std::move(writable)));
   std::function<Result<ServeConfig>()> read_again;
   if (!options.config.empty()) {
     std::signal(SIGHUP, SIG_IGN);  // until the server listens to it: models may take long to load
     read_again = [&] { return configuration(options); };
   }
-  return serve(std::move(config), read_again);
+  return serve(std::move(config), std::move(audit_signer), read_again);
 }
 
 }  // namespace

@@ -207,6 +207,8 @@ void describe(Settings& in, ServeConfig& config) {
            "What keys are hashed with: \"file:PATH\" or \"env:NAME\", 64 hex digits. Empty: the "
            "file that\n`hearth keys create` makes in the folder of the models.");
   });
+  in.table("audit", "The audit log. Read at the start only.",
+           [&](Settings& t) { describe(t, config.audit); });
   in.tables<security::RoleEntry>(
       "roles", "Roles of your own, besides the ready ones.", config.identities.roles,
       [&](Settings& t, security::RoleEntry& role) {

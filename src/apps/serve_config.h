@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/app.h"
+#include "apps/audit_config.h"
 #include "apps/served.h"
 #include "base/result.h"
 #include "base/settings.h"
@@ -20,6 +21,7 @@ struct ServeConfig {
   std::string log_level = "info";
   std::vector<ServedOptions> models;  // the first is `default`
   security::IdentityConfig identities;
+  AuditConfig audit;
   std::string site_secret;  // security/site_secret.h; empty: default_site_secret()
 };
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/task_pool.h"
 #include "engine/engine_reaper.h"
+#include "net/url.h"
 #include "security/site_secret.h"
 #include "store/store.h"
 
@@ -30,15 +31,18 @@ class Serving {
  public:
   explicit Serving(ServeConfig config) : config_(std::move(config)) {}
 
-  Status run(const std::function<Result<ServeConfig>()>& read_again);
+  Status run(std::optional<crypto::Ed25519Key> audit_signer,
+             const std::function<Result<ServeConfig>()>& read_again);
 
  private:
+  Status open_audit(crypto::Ed25519Key signer);
   Result<api::ServedModel> load_from_store(const api::LoadRequest& request);
   void on_engine_failure();
   void reload(const std::function<Result<ServeConfig>()>& read_again);
   Status change_to(const Result<ServeConfig>& read);
 
   ServeConfig config_;
+  std::shared_ptr<security::AuditLog> audit_;  // null: none
   std::mutex failure_mutex_;
   bool failed_ = false;
   net::Server* stop_on_failure_ = nullptr;
@@ -88,7 +92,7 @@ Status Serving::change_to(const Result<ServeConfig>& read) {
   HEARTH_TRY_VOID(models_->apply(std::move(change)));
   app_->set_identities(std::move(identities));
   if (at_start_only(*read) != at_start_only(config_))
-    log::warn("[server], [requests] and text_queue_max are read at the start only");
+    log::warn("[server], [requests], [audit] and text_queue_max are read at the start only");
   log::set_level(read->log_level.c_str());
   server_->set_limits(read->server);
   app_->set_request_timeout(read->app.request_timeout);
@@ -99,6 +103,11 @@ void Serving::reload(const std::function<Result<ServeConfig>()>& read_again) {
   const Result<ServeConfig> read = read_again();
   const Status changed = change_to(read);
   app_->count_config_reload(changed.has_value());
+  if (audit_)
+    audit_->append({"act",
+                    {{"act", "reload_config"},
+                     {"identity", "local system"},
+                     {"result", changed ? std::string("ok") : changed.error().code}}});
   if (!changed) {
     log::error("the configuration stays as it was: {}", changed.error().message);
     return;
@@ -106,7 +115,26 @@ void Serving::reload(const std::function<Result<ServeConfig>()>& read_again) {
   log::info("configuration read again");
 }
 
-Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
+Status Serving::open_audit(crypto::Ed25519Key signer) {
+  const AuditConfig& config = config_.audit;
+  security::AuditOptions options;
+  options.folders = config.folders();
+  options.file_bytes_max = static_cast<std::uint64_t>(config.file_bytes_max);
+  options.keep = std::chrono::days(config.keep_days);
+  options.deadline = std::chrono::milliseconds(config.deadline_ms);
+  options.program = "hearth " HEARTH_VERSION;
+  auto opened = security::AuditLog::open(FileSystem::real(), Clock::system(), std::move(options),
+                                         std::move(signer));
+  if (!opened) return prefixed("audit log", opened.error());
+  audit_ = *std::move(opened);
+  config_.app.audit = audit_;
+  log::info("audit log of the instance {} in {}", audit_->instance(), config.folder);
+  return {};
+}
+
+Status Serving::run(std::optional<crypto::Ed25519Key> audit_signer,
+                    const std::function<Result<ServeConfig>()>& read_again) {
+  if (audit_signer) HEARTH_TRY_VOID(open_audit(*std::move(audit_signer)));
   config_.app.load_model = [this](const api::LoadRequest& request) {
     return load_from_store(request);
   };
@@ -116,6 +144,8 @@ Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
   HEARTH_TRY(auto change, models_->check(config_.models));
   HEARTH_TRY_VOID(models_->apply(std::move(change)));
   HEARTH_TRY(auto identities, identities_of(config_));
+  if (!audit_ && !(identities->empty() && net::is_loopback_host(config_.server.host)))
+    log::warn("nothing is recorded of who asks what: the configuration has no [audit] folder");
   app_->set_identities(std::move(identities));
 
   TaskPool reloads(1, 1);  // a hang-up that comes while another is waiting asks for the same
@@ -136,6 +166,7 @@ Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
   log::info("ready: http://{}:{}", config_.server.host, server_->port());
   server_->run();
   reloads.stop();
+  if (audit_) audit_->stop();
   const std::lock_guard lock(failure_mutex_);
   stop_on_failure_ = nullptr;
   if (failed_) return fail(ErrorKind::kInternal, "engine_failed", "an engine failed, see the log");
@@ -145,9 +176,10 @@ Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
 
 }  // namespace
 
-Status serve(ServeConfig config, const std::function<Result<ServeConfig>()>& read_again) {
+Status serve(ServeConfig config, std::optional<crypto::Ed25519Key> audit_signer,
+             const std::function<Result<ServeConfig>()>& read_again) {
   Serving serving(std::move(config));
-  return serving.run(read_again);
+  return serving.run(std::move(audit_signer), read_again);
 }
 
 }  // namespace hearth::apps

@@ -2,16 +2,20 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "apps/serve_config.h"
 #include "base/result.h"
+#include "crypto/ed25519.h"
 
 namespace hearth::apps {
 
 // Loads the models, listens, and blocks until SIGTERM or SIGINT has drained the server. SIGHUP
 // calls `read_again` on a thread of its own: what it returns is what holds from then on, and an
-// error leaves everything as it is. An engine that failed ends it too, as an error.
-Status serve(ServeConfig config, const std::function<Result<ServeConfig>()>& read_again);
+// error leaves everything as it is. An engine that failed ends it too, as an error. `audit_signer`:
+// with an audit log, the key that signs it.
+Status serve(ServeConfig config, std::optional<crypto::Ed25519Key> audit_signer,
+             const std::function<Result<ServeConfig>()>& read_again);
 
 }  // namespace hearth::apps
