@@ -1,5 +1,7 @@
 #include "security/api_key.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 

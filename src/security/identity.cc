@@ -88,11 +88,11 @@ Identity Identity::local() {
                      {{Verb::kRead, Resource::kMetrics}}}};
 }
 
-bool Identity::may(Permission permission, std::optional<std::string_view> name) const {
-  if (!allows(grants, permission, name)) return false;
-  if (permission.resource != Resource::kModels || !name || models.empty()) return true;
+bool Identity::may(Permission permission, std::optional<std::string_view> thing) const {
+  if (!allows(grants, permission, thing)) return false;
+  if (permission.resource != Resource::kModels || !thing || models.empty()) return true;
   return std::any_of(models.begin(), models.end(), [&](const std::string& pattern) {
-    return Grant{permission, pattern}.covers(*name);
+    return Grant{permission, pattern}.covers(*thing);
   });
 }
 

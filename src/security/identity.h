@@ -25,16 +25,17 @@ namespace hearth::security {
 
 struct Identity {
   std::string name;
-  std::string key_id;  // by which it is known this time; empty: by a certificate, or `local`
-  std::vector<Grant> grants;
-  std::vector<std::string> models;  // the only ones for it, as in a grant; empty: as grants say
-  Quota quota;
+  std::string key_id = {};  // by which it is known this time; empty: by a certificate, or `local`
+  std::vector<Grant> grants = {};
+  std::vector<std::string> models =
+      {};  // the only ones for it, as in a grant; empty: as grants say
+  Quota quota = {};
   double weight = 1;        // of its share when many wait
   bool batch_only = false;  // its requests wait for all interactive ones
 
   static Identity local();
   // For this thing; without a name: for any.
-  bool may(Permission permission, std::optional<std::string_view> name = std::nullopt) const;
+  bool may(Permission permission, std::optional<std::string_view> thing = std::nullopt) const;
 };
 
 // As the configuration has them.
@@ -75,9 +76,9 @@ Result<std::int64_t> parse_expiry(std::string_view text);
 
 // By what somebody says who he is.
 struct Credentials {
-  const std::string* authorization = nullptr;  // the header's value; null without one
-  std::span<const std::string> certificate;    // names in a verified client certificate
-  bool loopback = false;                       // comes from this machine
+  const std::string* authorization = nullptr;     // the header's value; null without one
+  std::span<const std::string> certificate = {};  // names in a verified client certificate
+  bool loopback = false;                          // comes from this machine
 };
 
 struct KeyState {
