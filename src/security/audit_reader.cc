@@ -21,8 +21,8 @@ std::optional<std::uint64_t> seq_of(std::string_view name) {
     return std::nullopt;
   const std::string_view digits = name.substr(kPrefix.size(), kDigits);
   std::uint64_t seq = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + kDigits, seq);
-  if (error != std::errc() || end != digits.data() + kDigits || seq == 0) return std::nullopt;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), seq);
+  if (error != std::errc() || end != digits.data() + digits.size() || seq == 0) return std::nullopt;
   return seq;
 }
 
