@@ -11,6 +11,7 @@
 int main(int argc, char** argv) {
   hearth::forbid_core_files();  // one would hold prompts, answers and keys
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on files is an error of writing like any other
   hearth::log::init("info");
 
   if (const char* points = std::getenv("HEARTH_FAULT_POINTS")) {
@@ -42,6 +43,8 @@ int main(int argc, char** argv) {
   add_rewrap(app);
   add_keys(app);
   add_redact(app);
+  add_audit(app);
+  add_backup(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -128,6 +128,15 @@ NamedSchema loaded_model_list_schema() {
           object({{"object", constant("list")}, {"data", list(loaded_model_schema().schema)}})};
 }
 
+NamedSchema key_list_schema() {
+  return {"KeyList", object({{"object", constant("list")},
+                             {"data", list(object({{"id", string()},
+                                                   {"object", constant("key")},
+                                                   {"identity", string()},
+                                                   {"expires_at", or_null(count())},
+                                                   {"last_used_at", or_null(count())}}))}})};
+}
+
 NamedSchema deleted_model_schema() {
   return {"DeletedModel", object({{"id", string()},
                                   {"object", constant("model")},

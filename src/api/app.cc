@@ -64,6 +64,7 @@ struct App::Impl {
         output_pool(std::make_shared<TaskPool>(1, std::numeric_limits<std::size_t>::max())),
         text_pool(
             std::make_unique<TaskPool>(std::max(1, options.text_threads), options.text_queue_max)) {
+    routes.set_audit(options.audit);
     for (ServedModel& model : m) HEARTH_CHECK(models.add(std::move(model)));
     routes.observe([this](const std::string& route, const std::string& method, int status,
                           std::string_view code) {
@@ -96,8 +97,10 @@ struct App::Impl {
   std::optional<T> read_or_refuse(const Call& call, Parsed<T> (*parse)(const Document&),
                                   bool query_allowed = false) const;
   InputFilter input_filter(const ServedModel& model);
-  // Null, and the call is answered, if there is no such model.
-  ModelSet::Entry find_or_refuse(const Call& call, const std::string& name) const;
+  // Null, and the call is answered, if there is no such model for this identity: nobody learns of
+  // those that are not for him.
+  ModelSet::Entry find_or_refuse(const Call& call, const std::string& name,
+                                 Permission permission = kUseModels) const;
   // False, and the call is answered, unless the engine can be asked for these tokens.
   bool fits_or_refuse(const Call& call, const ServedModel& model,
                       const Result<std::vector<engine::TokenId>>& prompt, const char* param) const;
@@ -115,7 +118,8 @@ struct App::Impl {
   // Shared with the streams, which may end after the app.
   const std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
   ModelSet models{[this](const std::string& id) { metrics->forget(id); }};
-  RouteTable routes;
+  RouteTable routes{*options.clock};
+  security::QuotaLedger quotas{*options.clock};
   std::mutex server_mutex;
   std::function<net::ServerStats()> server_stats;  // guarded by server_mutex
   Admin admin;
@@ -156,25 +160,20 @@ void App::Impl::add_routes() {
   const std::vector<int> generation_errors = {404, 429, 503, 504};
   const std::vector<Answer> health_answers = {
       json_answer(health_schema()), json_answer(health_schema(), 503, "An engine has failed.")};
-  routes.add("GET", "/health", Permission::kNone, kNoBodyMax,
-             [this](Call call) { health(call, false); },
+  routes.add("GET", "/health", kOpen, kNoBodyMax, [this](Call call) { health(call, false); },
              {"Server", "Whether the server is alive", {}, health_answers, {}});
-  routes.add("GET", "/ready", Permission::kNone, kNoBodyMax,
-             [this](Call call) { health(call, true); },
+  routes.add("GET", "/ready", kOpen, kNoBodyMax, [this](Call call) { health(call, true); },
              {"Server", "Whether the server can generate", {}, health_answers, {}});
-  routes.add("GET", "/openapi.json", Permission::kNone, kNoBodyMax, inline_route(&Impl::openapi),
+  routes.add("GET", "/openapi.json", kOpen, kNoBodyMax, inline_route(&Impl::openapi),
              {"Server", "This document", {}, {json_answer(openapi_schema())}, {}});
   // Not on the pool: it must answer also when the pool's queue is full.
-  routes.add("GET", "/metrics", Permission::kReadMetrics, kNoBodyMax,
-             inline_route(&Impl::show_metrics),
+  routes.add("GET", "/metrics", kReadMetrics, kNoBodyMax, inline_route(&Impl::show_metrics),
              {"Server", "What Prometheus reads", {}, {metrics_answer()}, {}});
-  routes.add("GET", "/v1/models", Permission::kUseModels, kNoBodyMax,
-             inline_route(&Impl::list_models),
+  routes.add("GET", "/v1/models", kReadModels, kNoBodyMax, inline_route(&Impl::list_models),
              {"Models", "The models served", {}, {json_answer(model_list_schema())}, {}});
-  routes.add("GET", "/v1/models/{id}", Permission::kUseModels, kNoBodyMax,
-             inline_route(&Impl::show_model),
+  routes.add("GET", "/v1/models/{id}", kReadModels, kNoBodyMax, inline_route(&Impl::show_model),
              {"Models", "One model", {}, {json_answer(model_schema())}, {404}});
-  routes.add("POST", "/generate", Permission::kUseModels, kAsServer, on_pool(&Impl::generate),
+  routes.add("POST", "/generate", kUseModels, kAsServer, on_pool(&Impl::generate),
              {"Generation",
               "Continues a prompt, which is taken as it is",
               RequestBody{{"GenerateRequest",
@@ -182,7 +181,7 @@ void App::Impl::add_routes() {
                           true},
               {json_answer(generate_schema()), stream_answer()},
               generation_errors});
-  routes.add("POST", "/v1/completions", Permission::kUseModels, kAsServer, on_pool(&Impl::complete),
+  routes.add("POST", "/v1/completions", kUseModels, kAsServer, on_pool(&Impl::complete),
              {"Generation",
               "Continues a prompt, as the OpenAI API does",
               RequestBody{{"CompletionRequest",
@@ -190,13 +189,13 @@ void App::Impl::add_routes() {
               {json_answer(completion_schema()), stream_answer()},
               generation_errors});
   routes.add(
-      "POST", "/v1/chat/completions", Permission::kUseModels, kAsServer, on_pool(&Impl::chat),
+      "POST", "/v1/chat/completions", kUseModels, kAsServer, on_pool(&Impl::chat),
       {"Generation",
        "Answers a conversation, as the OpenAI API does",
        RequestBody{{"ChatRequest", describe(parse_chat, OrderedJson::object(), options.requests)}},
        {json_answer(chat_schema()), stream_answer()},
        generation_errors});
-  routes.add("POST", "/v1/embeddings", Permission::kUseModels, kAsServer, on_pool(&Impl::embed),
+  routes.add("POST", "/v1/embeddings", kUseModels, kAsServer, on_pool(&Impl::embed),
              {"Text",
               "What the model makes of texts, as vectors of length 1",
               RequestBody{{"EmbeddingRequest",
@@ -206,13 +205,13 @@ void App::Impl::add_routes() {
   const OrderedJson either =
       OrderedJson::array({describe(parse_tokenize, OrderedJson::object(), options.requests),
                           describe(parse_tokenize, {{"messages", nullptr}}, options.requests)});
-  routes.add("POST", "/tokenize", Permission::kUseModels, kAsServer, on_pool(&Impl::tokenize),
+  routes.add("POST", "/tokenize", kUseModels, kAsServer, on_pool(&Impl::tokenize),
              {"Text",
               "The tokens of a prompt or of a conversation",
               RequestBody{{"TokenizeRequest", {{"anyOf", either}}}},
               {json_answer(tokens_schema())},
               {404, 503}});
-  routes.add("POST", "/detokenize", Permission::kUseModels, kAsServer, on_pool(&Impl::detokenize),
+  routes.add("POST", "/detokenize", kUseModels, kAsServer, on_pool(&Impl::detokenize),
              {"Text",
               "The text of tokens",
               RequestBody{{"DetokenizeRequest",
@@ -269,6 +268,7 @@ void App::Impl::show_metrics(const Call& call) {
     const std::lock_guard lock(server_mutex);
     if (server_stats) state.connections = server_stats();
   }
+  if (options.audit) state.audit = options.audit->stats();
   state.text_queue = text_pool->waiting();
   state.text_queue_max = options.text_queue_max;
   net::HttpResponse response;
@@ -280,25 +280,29 @@ void App::Impl::show_metrics(const Call& call) {
 
 void App::Impl::list_models(const Call& call) {
   OrderedJson list = OrderedJson::array();
-  for (const auto& model : models.list()) list.push_back(model_json(*model));
+  for (const auto& model : models.list())
+    if (call.identity.may(kReadModels, model->id)) list.push_back(model_json(*model));
   net::Responder responder = call.responder;
   responder.send(json_response(200, {{"object", "list"}, {"data", std::move(list)}}));
 }
 
 void App::Impl::show_model(const Call& call) {
-  const auto model = find_or_refuse(call, call.rest);
+  const auto model = find_or_refuse(call, call.rest, kReadModels);
   if (!model) return;
   net::Responder responder = call.responder;
   responder.send(json_response(200, model_json(*model)));
 }
 
-ModelSet::Entry App::Impl::find_or_refuse(const Call& call, const std::string& name) const {
+ModelSet::Entry App::Impl::find_or_refuse(const Call& call, const std::string& name,
+                                          Permission permission) const {
   auto model = models.find(name);
-  if (!model) {
-    refuse(call, Error{ErrorKind::kNotFound, "model_not_found", "this model is not served here"},
-           "model");
+  if (model && call.identity.may(permission, model->id)) {
+    if (call.audited) call.audited->model(model->id, model->version);
+    return model;
   }
-  return model;
+  refuse(call, Error{ErrorKind::kNotFound, "model_not_found", "this model is not served here"},
+         "model");
+  return nullptr;
 }
 
 void App::Impl::generate(const Call& call) {
@@ -385,13 +389,18 @@ void App::Impl::embed(const Call& call) {
     requests.push_back(request_for(call, *model, *std::move(prompt)));
     requests.back().embed = true;
   }
+  auto lease = quotas.admit(call.identity.name, call.identity.quota);
+  if (!lease) return refuse(call, lease.error());
   // A stretch of their own, as other calls take ids meanwhile.
   const engine::RequestId first_id = next_id.fetch_add(requests.size());
+  if (call.audited)
+    for (const auto& request : requests)
+      call.audited->prompt_tokens(static_cast<std::int64_t>(request.prompt.size()));
   for (std::size_t i = 0; i < requests.size(); ++i) requests[i].id = first_id + i;
   const auto embeddings = std::make_shared<Embeddings>(
       model->engine, output_pool, std::move(requests),
       EmbeddingInfo{model->id, call.request.name(), parsed->base64}, call.responder,
-      metrics->model(model->id, model->engine->limits().context));
+      metrics->model(model->id, model->engine->limits().context), *std::move(lease));
   net::Responder responder = call.responder;
   responder.on_disconnect([weak = std::weak_ptr(embeddings)] {
     if (const auto alive = weak.lock()) alive->cancel();
@@ -412,6 +421,14 @@ bool App::Impl::fits_or_refuse(const Call& call, const ServedModel& model,
   }
   if (const Status fits = check_prompt_length(model, prompt->size()); !fits) {
     refuse(call, fits.error(), param);
+    return false;
+  }
+  const std::int64_t context = call.identity.quota.context_max;
+  if (context > 0 && static_cast<std::int64_t>(prompt->size()) >= context) {
+    refuse(call,
+           Error{ErrorKind::kInvalid, "context_length_exceeded",
+                 fmt::format("this identity may have {} tokens of prompt and answer", context)},
+           param);
     return false;
   }
   const std::int64_t vocab = model.engine->limits().vocab;
@@ -467,9 +484,14 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
                         fmt::format("the model's context has {} tokens", limits.context)},
                   "max_tokens");
   }
-  const std::int64_t left = limits.context - static_cast<std::int64_t>(prompt->size());
+  const std::int64_t context_max = call.identity.quota.context_max;
+  const std::int64_t context =
+      context_max > 0 ? std::min(limits.context, context_max) : limits.context;
+  const std::int64_t left = context - static_cast<std::int64_t>(prompt->size());
   const std::int64_t share =
       std::max<std::int64_t>(1, options.requests.output_tokens_max / params.choices);
+  auto lease = quotas.admit(call.identity.name, call.identity.quota);
+  if (!lease) return refuse(call, lease.error());
 
   engine::GenerateRequest request = request_for(call, model, *std::move(prompt));
   request.id = next_id++;
@@ -492,12 +514,16 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
   info.include_usage = params.include_usage;
   info.logprobs = params.sampling.top_logprobs >= 0;
 
-  auto answer =
-      make_answer(info, call.responder, options.keep_alive_interval,
-                  [counter = metrics](std::string_view code) { counter->count_error(code); });
+  auto answer = make_answer(info, call.responder, options.keep_alive_interval,
+                            [counter = metrics, audited = call.audited](std::string_view code) {
+                              counter->count_error(code);
+                              if (audited) audited->failed(code);
+                            });
   const auto generation = std::make_shared<Generation>(
       model.engine, model.tokenizer, output_pool, std::move(request), params.stop, redaction.get(),
-      std::move(answer), metrics->model(model.id, limits.context), *options.clock);
+      std::move(answer), metrics->model(model.id, limits.context), *std::move(lease),
+      *options.clock);
+  generation->record(call.audited);
   net::Responder responder = call.responder;
   // Weak: the answer is a part of the generation, and the callback a part of the answer.
   responder.on_disconnect([weak = std::weak_ptr(generation)] {

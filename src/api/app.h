@@ -39,6 +39,7 @@ struct AppOptions {
   std::chrono::milliseconds keep_alive_interval{15'000};
   ModelLoader load_model = nullptr;  // for POST /admin/models
   const Clock* clock = &Clock::system();
+  std::shared_ptr<security::AuditLog> audit = nullptr;  // null: nothing is recorded
 };
 
 class App {

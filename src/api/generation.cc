@@ -8,20 +8,40 @@ namespace hearth::api {
 
 using engine::FinishReason;
 
+namespace {
+
+std::string_view to_text(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+    case FinishReason::kError:
+      return "error";
+  }
+  return "error";
+}
+
+}  // namespace
+
 Generation::Generation(std::shared_ptr<engine::Engine> engine,
                        std::shared_ptr<const text::Tokenizer> tokenizer,
                        std::shared_ptr<TaskPool> pool, engine::GenerateRequest request,
                        std::vector<std::string> stop,
                        std::shared_ptr<const security::RedactionPolicy> redaction,
                        std::unique_ptr<GenerationOutput> output,
-                       std::shared_ptr<ModelMetrics> metrics, const Clock& clock)
+                       std::shared_ptr<ModelMetrics> metrics, security::QuotaLedger::Lease lease,
+                       const Clock& clock)
     : engine_(std::move(engine)),
       pool_(std::move(pool)),
       id_(request.id),
       deadline_ns_(request.deadline_ns),
       clock_(clock),
       output_(std::move(output)),
-      metrics_(std::move(metrics)) {
+      metrics_(std::move(metrics)),
+      lease_(std::move(lease)) {
   usage_.prompt_tokens = static_cast<std::int64_t>(request.prompt.size());
   const bool logprobs = request.sampling.top_logprobs >= 0;
   for (std::int32_t i = 0; i < request.choices; ++i) {
@@ -49,6 +69,11 @@ std::unique_ptr<OutputFilter> Generation::make_filter(
   return std::make_unique<OutputFilter>(std::move(redaction), for_tokens, std::move(events));
 }
 
+void Generation::record(std::shared_ptr<AuditedRequest> audited) {
+  audited_ = std::move(audited);
+  if (audited_) audited_->prompt_tokens(usage_.prompt_tokens);
+}
+
 void Generation::start() {
   {
     // The engine may answer before submit() has returned; events wait until the drain below.
@@ -63,12 +88,14 @@ void Generation::start() {
     fail_with(submitted.error());
     return;
   }
+  lease_.charge(usage_.prompt_tokens);
   if (cancelled_) engine_->cancel(id_);  // the client left before there was anything to cancel
   drain();
 }
 
 void Generation::cancel() {
   cancelled_ = true;
+  if (audited_) audited_->cancelled();
   engine_->cancel(id_);
 }
 
@@ -141,6 +168,8 @@ void Generation::measure_end(const engine::Event& event, const Choice& choice) {
   end.total_ns = event.made_ns - submitted_ns_;
   end.decode_ns = choice.last_token_ns - choice.first_token_ns;
   metrics_->choice_ended(end);
+  lease_.charge(choice.text.tokens());
+  if (audited_) audited_->choice_ended(to_text(end.reason), choice.text.tokens());
 }
 
 void Generation::handle_finish(engine::Event& event, Choice& choice) {
@@ -184,6 +213,7 @@ void Generation::fail_with(const Error& error) {
   if (!output_) return;
   const auto output = std::move(output_);
   engine_->cancel(id_);
+  lease_ = {};  // before the end is told: whoever hears of it may ask again at once
   if (!cancelled_) output->failed(error);
 }
 
@@ -192,6 +222,7 @@ void Generation::finish_if_complete() {
       std::all_of(choices_.begin(), choices_.end(), [](const Choice& c) { return c.ended; });
   if (!all || !output_) return;
   const auto output = std::move(output_);
+  lease_ = {};
   if (!cancelled_) output->done(usage_, timings_);
 }
 

@@ -15,12 +15,14 @@
 #include <string>
 #include <vector>
 
+#include "api/audited_request.h"
 #include "api/choice_text.h"
 #include "api/metrics.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/task_pool.h"
 #include "engine/engine.h"
+#include "security/quota.h"
 
 namespace hearth::api {
 
@@ -49,8 +51,10 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
              engine::GenerateRequest request, std::vector<std::string> stop,
              std::shared_ptr<const security::RedactionPolicy> redaction,  // null: none
              std::unique_ptr<GenerationOutput> output, std::shared_ptr<ModelMetrics> metrics,
-             const Clock& clock);
+             security::QuotaLedger::Lease lease, const Clock& clock);
 
+  // Before start(): where its figures are recorded; null: nowhere.
+  void record(std::shared_ptr<AuditedRequest> audited);
   void start();   // submits; a refusal goes to the output
   void cancel();  // thread-safe: the client is gone, the output gets nothing more
 
@@ -97,6 +101,8 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
   engine::Timings timings_;
   std::int64_t submitted_ns_ = 0;
   const std::shared_ptr<ModelMetrics> metrics_;
+  security::QuotaLedger::Lease lease_;       // charged with the prompt once, and with each choice
+  std::shared_ptr<AuditedRequest> audited_;  // may be null
   std::atomic<bool> cancelled_{false};
 };
 

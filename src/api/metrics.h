@@ -6,12 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/messages.h"
 #include "net/server.h"
+#include "security/audit_log.h"
 
 namespace hearth::api {
 
@@ -55,6 +57,7 @@ struct ModelState {
 struct ServerState {
   std::vector<ModelState> models;
   net::ServerStats connections;
+  std::optional<security::AuditStats> audit;  // none: there is no audit log
   std::size_t text_queue = 0;
   std::size_t text_queue_max = 0;
 };

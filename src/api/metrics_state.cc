@@ -156,6 +156,20 @@ void collect_tls(Collector& to, const net::ServerStats& stats) {
                {{"reason", std::string(net::name_of(static_cast<net::TlsFailure>(i)))}});
 }
 
+void collect_audit(Collector& to, const security::AuditStats& stats) {
+  for (const auto& [kind, count] : stats.records)
+    to.counter("hearth_audit_records_total", "Records of the audit log", count, {{"kind", kind}});
+  for (std::size_t i = 0; i < stats.failures.size(); ++i)
+    to.counter("hearth_audit_failures_total", "Attempts to write the audit log that failed",
+               stats.failures[i], {{"sink", i == 0 ? "first" : "second"}});
+  to.counter("hearth_audit_refused_total", "Records that no disk took in time", stats.refused);
+  to.counter("hearth_audit_lost_total", "Records that there was no room for", stats.lost);
+  to.gauge("hearth_audit_commit_seconds", "What the last record waited for the disk",
+           stats.last_commit_s);
+  to.gauge("hearth_audit_accepting", "1, or 0 while no disk takes records",
+           stats.accepting ? 1. : 0.);
+}
+
 void collect_process(Collector& to) {
   const ProcessStats stats = process_stats();
   MetricFamily memory;
@@ -185,6 +199,7 @@ std::vector<MetricFamily> collect_state(const ServerState& state) {
   for (const ModelState& model : state.models) collect_model(collector, model);
   collect_connections(collector, state.connections);
   collect_tls(collector, state.connections);
+  if (state.audit) collect_audit(collector, *state.audit);
   collector.gauge("hearth_text_queue_requests", "Requests that wait for parsing and tokenizing",
                   static_cast<double>(state.text_queue));
   collector.gauge("hearth_text_queue_capacity", "How many may wait before more are refused",

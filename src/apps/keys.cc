@@ -69,6 +69,7 @@ void add_self_signed(CLI::App& group) {
 void add_keys(CLI::App& root) {
   CLI::App* group = root.add_subcommand("keys", "Keys and certificates");
   group->require_subcommand(1);
+  add_keys_create(*group);
   add_self_signed(*group);
 }
 

@@ -124,7 +124,8 @@ Status lock_in(const std::string& model, std::vector<std::string> also_readable,
 }
 
 Status lock_in(const std::vector<std::string>& models, std::vector<std::string> also_readable,
-               Network network, const std::vector<KeyOptions>& keys) {
+               Network network, const std::vector<KeyOptions>& keys,
+               std::vector<std::string> writable) {
   HEARTH_TRY_VOID(prepare_keys(keys));
   for (const std::string& path : key_files(keys)) {
     also_readable.push_back(path);
@@ -139,7 +140,8 @@ Status lock_in(const std::vector<std::string>& models, std::vector<std::string> 
                              "/sys/devices/system/node", "/dev/urandom"})
     also_readable.emplace_back(system);
   also_readable.push_back(store.root());
-  auto state = enter_sandbox({std::move(also_readable), network == Network::kListens});
+  auto state =
+      enter_sandbox({std::move(also_readable), network == Network::kListens, std::move(writable)});
   if (!state) return tl::unexpected<Error>(state.error());
   if (*state == SandboxState::kNone)
     log::warn(

@@ -57,10 +57,12 @@ void add_speculation_options(CLI::App& command, ModelOptions& options);
 Result<model::ModelSource> open_model(const std::string& model, const KeyOptions& keys = {});
 enum class Network : std::uint8_t { kNone, kListens };
 // From here on this process, and each thread it starts, opens nothing but the model's files and
-// `also_readable`, and reaches nothing over the network (base/sandbox.h). Comes before whatever
-// parses a file that somebody else has made. Before it locks, it gets the keys (prepare_keys()).
+// `also_readable` (and the files in the folders `writable`), and reaches nothing over the network
+// (base/sandbox.h). Comes before whatever parses a file that somebody else has made. Before it
+// locks, it gets the keys (prepare_keys()).
 Status lock_in(const std::vector<std::string>& models, std::vector<std::string> also_readable,
-               Network network, const std::vector<KeyOptions>& keys = {});
+               Network network, const std::vector<KeyOptions>& keys = {},
+               std::vector<std::string> writable = {});
 Status lock_in(const std::string& model, std::vector<std::string> also_readable = {},
                const KeyOptions& keys = {});
 Result<std::shared_ptr<const model::Model>> load_model(const ModelOptions& options);

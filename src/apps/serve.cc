@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "apps/commands.h"
@@ -74,6 +75,9 @@ Status start(const Options& options) {
   // Its files are read again too, and Kubernetes swaps them by symlinks to folders beside them.
   for (const std::string& file : {config.tls.certificate, config.tls.key, config.tls.client_ca})
     add_file_folders(file, readable);
+  if (config.site_secret.starts_with("file:"))
+    readable.push_back(
+        std::filesystem::absolute(config.site_secret.substr(5)).parent_path().string());
   std::vector<std::string> models;
   std::vector<KeyOptions> keys;
   for (const ServedOptions& model : config.models) {
@@ -85,13 +89,20 @@ Status start(const Options& options) {
     }
     readable.push_back(model.chat_template);
   }
-  HEARTH_TRY_VOID(lock_in(models, std::move(readable), Network::kListens, keys));
+  std::optional<crypto::Ed25519Key> audit_signer;
+  std::vector<std::string> writable;
+  if (config.audit.on()) {
+    HEARTH_TRY(audit_signer, prepare_audit(config.audit));
+    writable = config.audit.folders();
+  }
+  HEARTH_TRY_VOID(
+      lock_in(models, std::move(readable), Network::kListens, keys, std::move(writable)));
   if (memory_lock() != MemoryLock::kNotAsked) log::info("memory {}", describe(memory_lock()));
   std::function<Result<ServeConfig>()> read_again;
   if (!options.config.empty()) read_again = [&] { return configuration(options); };
   // Until the server listens to it: models may take long to load.
   if (read_again || config.tls.on()) std::signal(SIGHUP, SIG_IGN);
-  return serve(std::move(config), std::move(tls), read_again);
+  return serve(std::move(config), std::move(tls), std::move(audit_signer), read_again);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "apps/model_options.h"
+#include "store/store.h"
 
 namespace hearth::apps {
 namespace {
@@ -100,16 +101,50 @@ void describe_requests(Settings& in, api::RequestLimits& l) {
   in.integer("inputs_max", l.inputs_max, 1, 2048, "Texts of one request for embeddings.");
 }
 
-void describe_key(Settings& in, security::KeyEntry& key) {
-  in.text("name", key.name, "Whose it is, for logs.");
-  in.text("sha256", key.sha256,
-          "Of the key, in hex. For a new one: openssl rand -hex 32, then\n"
-          "printf %s \"$KEY\" | sha256sum");
-  in.list("permissions", key.permissions, "Of use-models, read-metrics, manage-models.");
-  in.number("weight", key.weight, 0.01, 100,
+void describe_role(Settings& in, security::RoleEntry& role) {
+  in.text("name", role.name, "");
+  in.list("grants", role.grants,
+          "\"VERB RESOURCE\" or \"VERB RESOURCE:NAME\", where NAME may end in *. Verbs: use, read, "
+          "manage, grant;\nresources: models, adapters, metrics, keys, roles, audit, config, "
+          "rollout. For example \"use models:small*\".");
+  in.check(security::check(role));
+}
+
+void describe_identity(Settings& in, security::IdentityEntry& identity) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 50;
+  security::Quota& quota = identity.quota;
+  in.text("name", identity.name, "For logs and the audit trail.");
+  in.list("roles", identity.roles,
+          "Of user, model-admin, system-admin, security-admin, auditor and those of [[roles]]. "
+          "Nobody may\nhave two of system-admin, security-admin and auditor.");
+  in.list("models", identity.models,
+          "The only ones for it; a name may end in *. Empty: all that its roles allow.");
+  in.list("certificates", identity.certificates,
+          "Names in its client certificate: \"dns:NAME\", \"uri:URI\", \"email:ADDRESS\".");
+  in.number("weight", identity.weight, 0.01, 100,
             "Of its share of a model while many wait: with 2 it gets twice what another gets.");
-  in.boolean("batch_only", key.batch_only,
+  in.boolean("batch_only", identity.batch_only,
              "Its requests wait for those of all others, as with service_tier flex.");
+  in.integer("requests_per_minute", quota.requests_per_minute, 0, kMost,
+             "On this instance; 0: no limit. More: 429.");
+  in.integer("tokens_per_minute", quota.tokens_per_minute, 0, kMost,
+             "Of prompts and answers, on this instance; 0: no limit. More: 429.");
+  in.integer("tokens_per_day", quota.tokens_per_day, 0, kMost,
+             "Until midnight UTC, on this instance since its start; 0: no limit. More: 429.");
+  in.integer("concurrent_requests", quota.concurrent_requests, 0, kMost,
+             "On this instance; 0: no limit. More: 429.");
+  in.integer("context_max", quota.context_max, 0, kMost,
+             "Tokens of a prompt and its answer; 0: what the model takes. More: 400.");
+  in.check(security::check(identity));
+}
+
+void describe_key(Settings& in, security::KeyEntry& key) {
+  in.text("id", key.id, "What stands between \"hk_\" and the second \"_\" of the key.");
+  in.text("identity", key.identity, "Whose it is.");
+  in.text("hash", key.hash, "As `hearth keys create` prints it; never the key itself.");
+  in.text("expires", key.expires,
+          "\"2027-06-30\" (its end) or \"2027-06-30T12:00:00Z\"; empty: never.");
+  in.list("roles", key.roles, "Of those of its identity; empty: all.");
   in.check(security::check(key));
 }
 
@@ -223,19 +258,45 @@ void describe(Settings& in, ServeConfig& config) {
         if (is_taken(config.models, model, &ServedOptions::id))
           t.check(invalid("invalid_config", "two models are called {}", model.id));
       });
+  in.table("security", "SIGHUP reads it again, and the three lists below.", [&](Settings& t) {
+    t.text("site_secret", config.site_secret,
+           "What keys are hashed with: \"file:PATH\" or \"env:NAME\", 64 hex digits. Empty: the "
+           "file that\n`hearth keys create` makes in the folder of the models.");
+  });
+  in.table("audit", "The audit log. Read at the start only.",
+           [&](Settings& t) { describe(t, config.audit); });
+  in.tables<security::RoleEntry>(
+      "roles", "Roles of your own, besides the ready ones.", config.identities.roles,
+      [&](Settings& t, security::RoleEntry& role) {
+        describe_role(t, role);
+        if (is_taken(config.identities.roles, role, &security::RoleEntry::name))
+          t.check(invalid("invalid_config", "two roles are called {}", role.name));
+      });
+  in.tables<security::IdentityEntry>(
+      "identities",
+      "Who may do what. Without a key whoever comes from this machine may use models and read "
+      "metrics.",
+      config.identities.identities, [&](Settings& t, security::IdentityEntry& identity) {
+        describe_identity(t, identity);
+        if (is_taken(config.identities.identities, identity, &security::IdentityEntry::name))
+          t.check(invalid("invalid_config", "two identities are called {}", identity.name));
+      });
   in.tables<security::KeyEntry>(
-      "keys",
-      "Keys and what they permit. Without a key whoever comes from this machine may use models "
-      "and read\nmetrics; /admin needs a key with manage-models. SIGHUP reads them again.",
-      config.keys, [&](Settings& t, security::KeyEntry& key) {
+      "keys", "The keys by which they are known; `hearth keys create` prints an entry.",
+      config.identities.keys, [&](Settings& t, security::KeyEntry& key) {
         describe_key(t, key);
-        if (is_taken(config.keys, key, &security::KeyEntry::sha256))
-          t.check(invalid("invalid_config", "key {}: another entry has the same key", key.name));
+        if (is_taken(config.identities.keys, key, &security::KeyEntry::id))
+          t.check(invalid("invalid_config", "two keys have the id {}", key.id));
       });
   in.table("redaction",
            "What is hidden in answers, and in what is logged. SIGHUP reads it again; requests that "
            "are\nopen keep to what held when they began.",
            [&](Settings& t) { describe_redaction(t, config.redaction); });
+}
+
+Result<std::string> default_site_secret() {
+  HEARTH_TRY(const store::Store store, store::Store::open_default());
+  return "file:" + store.root() + "/site.key";
 }
 
 Result<ServeConfig> read_config(const std::string& path) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/app.h"
+#include "apps/audit_config.h"
 #include "apps/served.h"
 #include "base/result.h"
 #include "base/settings.h"
@@ -23,12 +24,17 @@ struct ServeConfig {
   api::AppOptions app;
   std::string log_level = "info";
   std::vector<ServedOptions> models;  // the first is `default`
-  std::vector<security::KeyEntry> keys;
+  security::IdentityConfig identities;
   security::RedactionOptions redaction;
+  AuditConfig audit;
+  std::string site_secret;  // security/site_secret.h; empty: default_site_secret()
 };
 
 void describe(Settings& in, ServeConfig& config);
 void describe(Settings& in, ServedOptions& model);
+
+// "file:..." in the folder of the store.
+Result<std::string> default_site_secret();
 
 // At most 1 MiB. Errors name file, line and setting.
 Result<ServeConfig> read_config(const std::string& path);

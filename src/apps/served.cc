@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <iterator>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -15,6 +16,8 @@
 #include "base/log.h"
 #include "model/token_cost.h"
 #include "ops/engine_tuner.h"
+#include "security/audit_record.h"
+#include "store/store.h"
 
 namespace hearth::apps {
 namespace {
@@ -125,6 +128,25 @@ Result<api::ServedModel> load(OpenedModel opened, engine::EngineReaper& reaper,
   return served;
 }
 
+// A version in the store is named by its content (store.h): .../models/NAME/VERSION/FILE. Of other
+// files, their size and when they were written tell one from the next.
+std::string version_of(const std::string& path) {
+  std::error_code error;
+  const auto absolute = std::filesystem::weakly_canonical(path, error);
+  if (const auto store = store::Store::open_default()) {
+    const auto root = std::filesystem::weakly_canonical(store->root(), error) / "models";
+    const auto below = absolute.lexically_relative(root);
+    auto part = below.begin();
+    if (std::distance(part, below.end()) >= 2 && *part != "..") return (++part)->string();
+  }
+  const auto written = std::filesystem::last_write_time(absolute, error);
+  if (error) return {};
+  std::uintmax_t bytes = std::filesystem::file_size(absolute, error);
+  if (error) bytes = 0;  // a folder
+  return fmt::format("{}-{}", bytes,
+                     security::audit_time(std::chrono::file_clock::to_sys(written)));
+}
+
 Result<OpenedModel> open(const ServedOptions& options) {
   OpenedModel opened;
   opened.options = options;
@@ -140,6 +162,7 @@ Result<OpenedModel> open(const ServedOptions& options) {
   }
   api::ServedModel& served = opened.served;
   served.id = options.id.empty() ? source.name : options.id;
+  served.version = version_of(source.path);
   HEARTH_TRY(served.chat_template, chat_template(source, options.chat_template));
   if (source.tokenizer) {
     HEARTH_TRY(served.tokenizer, make_model_tokenizer(source));

@@ -9,7 +9,9 @@
 #include "base/log_filter.h"
 #include "base/task_pool.h"
 #include "engine/engine_reaper.h"
+#include "net/url.h"
 #include "security/redactor.h"
+#include "security/site_secret.h"
 #include "store/store.h"
 
 namespace hearth::apps {
@@ -22,7 +24,8 @@ std::string at_start_only(ServeConfig config) {
   config.app.request_timeout = other.app.request_timeout;
   config.log_level = other.log_level;
   config.models.clear();
-  config.keys.clear();
+  config.identities = {};
+  config.site_secret.clear();
   config.redaction = other.redaction;
   return print_settings([&](Settings& in) { describe(in, config); });
 }
@@ -32,9 +35,11 @@ class Serving {
   Serving(ServeConfig config, std::unique_ptr<net::TlsWatch> tls)
       : config_(std::move(config)), tls_(std::move(tls)) {}
 
-  Status run(const std::function<Result<ServeConfig>()>& read_again);
+  Status run(std::optional<crypto::Ed25519Key> audit_signer,
+             const std::function<Result<ServeConfig>()>& read_again);
 
  private:
+  Status open_audit(crypto::Ed25519Key signer);
   Result<api::ServedModel> load_from_store(const api::LoadRequest& request);
   void on_engine_failure();
   net::ServerStats server_stats() const;
@@ -44,6 +49,7 @@ class Serving {
   Status change_to(const Result<ServeConfig>& read);
 
   ServeConfig config_;
+  std::shared_ptr<security::AuditLog> audit_;  // null: none
   std::mutex failure_mutex_;
   bool failed_ = false;
   net::Server* stop_on_failure_ = nullptr;
@@ -74,8 +80,15 @@ void Serving::on_engine_failure() {
   if (stop_on_failure_ != nullptr) stop_on_failure_->stop();
 }
 
-Result<std::shared_ptr<const security::Identities>> identities_of(const ServeConfig& config) {
-  HEARTH_TRY(auto identities, security::Identities::create(config.keys));
+Result<std::shared_ptr<const security::Identities>> identities_of(
+    const ServeConfig& config, const security::Identities* before = nullptr) {
+  std::vector<std::byte> secret;
+  if (!config.identities.keys.empty()) {
+    const std::string& given = config.site_secret;
+    HEARTH_TRY(const std::string source, given.empty() ? default_site_secret() : given);
+    HEARTH_TRY(secret, security::read_site_secret(source));
+  }
+  HEARTH_TRY(auto identities, security::Identities::create(config.identities, secret, before));
   return std::make_shared<const security::Identities>(std::move(identities));
 }
 
@@ -87,16 +100,17 @@ void Serving::set_redaction(const std::shared_ptr<const security::RedactionPolic
 // All of it or nothing.
 Status Serving::change_to(const Result<ServeConfig>& read) {
   if (!read) return tl::unexpected<Error>(read.error());
-  if (server_->is_beyond_loopback() && read->keys.empty() && config_.tls.client_ca.empty())
+  if (server_->is_beyond_loopback() && read->identities.keys.empty() &&
+      config_.tls.client_ca.empty())
     return invalid("key_required", "beyond loopback the server needs at least one key");
-  HEARTH_TRY(auto identities, identities_of(*read));
+  HEARTH_TRY(auto identities, identities_of(*read, app_->routes().identities().get()));
   HEARTH_TRY(const auto redaction, security::RedactionPolicy::create(read->redaction));
   HEARTH_TRY(auto change, models_->check(read->models));
   HEARTH_TRY_VOID(models_->apply(std::move(change)));
   set_redaction(redaction);
   app_->set_identities(std::move(identities));
   if (at_start_only(*read) != at_start_only(config_))
-    log::warn("[server], [requests] and text_queue_max are read at the start only");
+    log::warn("[server], [requests], [audit] and text_queue_max are read at the start only");
   log::set_level(read->log_level.c_str());
   server_->set_limits(read->server);
   app_->set_request_timeout(read->app.request_timeout);
@@ -107,6 +121,11 @@ void Serving::reload(const std::function<Result<ServeConfig>()>& read_again) {
   const Result<ServeConfig> read = read_again();
   const Status changed = change_to(read);
   app_->count_config_reload(changed.has_value());
+  if (audit_)
+    audit_->append({"act",
+                    {{"act", "reload_config"},
+                     {"identity", "local system"},
+                     {"result", changed ? std::string("ok") : changed.error().code}}});
   if (!changed) {
     log::error("the configuration stays as it was: {}", changed.error().message);
     return;
@@ -127,7 +146,26 @@ net::ServerStats Serving::server_stats() const {
   return stats;
 }
 
-Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
+Status Serving::open_audit(crypto::Ed25519Key signer) {
+  const AuditConfig& config = config_.audit;
+  security::AuditOptions options;
+  options.folders = config.folders();
+  options.file_bytes_max = static_cast<std::uint64_t>(config.file_bytes_max);
+  options.keep = std::chrono::days(config.keep_days);
+  options.deadline = std::chrono::milliseconds(config.deadline_ms);
+  options.program = "hearth " HEARTH_VERSION;
+  auto opened = security::AuditLog::open(FileSystem::real(), Clock::system(), std::move(options),
+                                         std::move(signer));
+  if (!opened) return prefixed("audit log", opened.error());
+  audit_ = *std::move(opened);
+  config_.app.audit = audit_;
+  log::info("audit log of the instance {} in {}", audit_->instance(), config.folder);
+  return {};
+}
+
+Status Serving::run(std::optional<crypto::Ed25519Key> audit_signer,
+                    const std::function<Result<ServeConfig>()>& read_again) {
+  if (audit_signer) HEARTH_TRY_VOID(open_audit(*std::move(audit_signer)));
   config_.app.load_model = [this](const api::LoadRequest& request) {
     return load_from_store(request);
   };
@@ -139,6 +177,8 @@ Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
   HEARTH_TRY(auto change, models_->check(config_.models));
   HEARTH_TRY_VOID(models_->apply(std::move(change)));
   HEARTH_TRY(auto identities, identities_of(config_));
+  if (!audit_ && !(identities->empty() && net::is_loopback_host(config_.server.host)))
+    log::warn("nothing is recorded of who asks what: the configuration has no [audit] folder");
   app_->set_identities(std::move(identities));
 
   TaskPool reloads(1, 1);  // a hang-up that comes while another is waiting asks for the same
@@ -148,7 +188,7 @@ Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
     options.on_hangup = [&] { reloads.post([&] { hang_up(read_again); }); };
   }
   options.tls = tls_ ? tls_->current() : nullptr;
-  options.has_keys = !config_.keys.empty();
+  options.has_keys = !config_.identities.keys.empty();
   options.on_refusal = app_->on_refusal();
   server_ = std::make_unique<net::Server>(options, app_->handler());
   app_->watch_server([this] { return server_stats(); });
@@ -166,6 +206,7 @@ Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
   server_->run();
   reloads.stop();
   if (tls_) tls_->stop();
+  if (audit_) audit_->stop();
   const std::lock_guard lock(failure_mutex_);
   stop_on_failure_ = nullptr;
   if (failed_) return fail(ErrorKind::kInternal, "engine_failed", "an engine failed, see the log");
@@ -176,9 +217,10 @@ Status Serving::run(const std::function<Result<ServeConfig>()>& read_again) {
 }  // namespace
 
 Status serve(ServeConfig config, std::unique_ptr<net::TlsWatch> tls,
+             std::optional<crypto::Ed25519Key> audit_signer,
              const std::function<Result<ServeConfig>()>& read_again) {
   Serving serving(std::move(config), std::move(tls));
-  return serving.run(read_again);
+  return serving.run(std::move(audit_signer), read_again);
 }
 
 }  // namespace hearth::apps

@@ -7,16 +7,16 @@ as a few reasons for refusing them cannot be said in a JSON Schema: REASONS.
 
 import collections
 import copy
-import hashlib
 import os
 import random
+import tempfile
 import re
-import secrets
 
 import openapi_spec_validator
 import pytest
 import requests
 import schemathesis
+from identities import Site
 from serving import Server
 from schemathesis.config import (
     ChecksConfig,
@@ -56,7 +56,8 @@ REASONS = {
     ("invalid_name", None),  # likewise
     ("model_exists", None),  # which models are loaded
 }
-KEY = secrets.token_hex(32)
+SITE = Site(tempfile.mkdtemp(prefix="hearth-openapi-"))
+KEY = SITE.add("test", "user", "model-admin")
 
 
 @schemathesis.check
@@ -193,12 +194,8 @@ def run(document, url, seed, examples, coverage=True, verify=True):
 @pytest.fixture(scope="module")
 def small(hearth, model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("openapi")
-    digest = hashlib.sha256(KEY.encode()).hexdigest()
     config = folder / "hearth.toml"
-    config.write_text(
-        f'[[keys]]\nname = "test"\nsha256 = "{digest}"\n'
-        'permissions = ["manage-models", "use-models", "read-metrics"]\n'
-    )
+    config.write_text(SITE.toml())
     server = Server(hearth, model, folder / "log", "--ctx", "128", "--config", str(config))
     yield server
     assert server.process.poll() is None, server.log.read_text(errors="replace")
