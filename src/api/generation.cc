@@ -57,8 +57,10 @@ std::unique_ptr<OutputFilter> Generation::make_filter(
     int choice, bool for_tokens) const {
   if (!redaction) return nullptr;
   FilterEvents events;
-  events.matched = [metrics = metrics_, trace_id, choice](const security::Match& match,
-                                                          const std::string& type) {
+  // The choices, and with them their filters, are this object's.
+  events.matched = [this, metrics = metrics_, trace_id, choice](const security::Match& match,
+                                                                const std::string& type) {
+    if (audited_) audited_->redacted(type, 1);
     metrics->redacted(type, name_of(match.action), "output");
     if (match.action == security::RedactionAction::kMask) return;
     // Never what it was.
