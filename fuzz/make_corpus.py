@@ -129,19 +129,6 @@ write("request", "detokenize", json.dumps({"tokens": [0, 5, 2147483647]}))
 write("request", "template", json.dumps({"prompt": "x", "extra": {"chat_template": "{{ x }}"}}))
 write("request", "wrong", json.dumps({"prompt": 1, "max_tokens": -1, "temperature": "hot", "stop": [1]}))
 
-
-def sealed_edits(*edits):
-    return b"\1" + b"".join(struct.pack(">HB", at, flip) for at, flip in edits)
-
-
-write("sealed", "whole", sealed_edits())
-write("sealed", "header", sealed_edits((8, 1), (16, 255), (24, 1), (33, 1)))
-write("sealed", "slots", sealed_edits((128, 3), (132, 255), (160, 1), (2200, 1)))
-write("sealed", "chunk", sealed_edits((4100, 1)))
-write("sealed", "table", sealed_edits((4096 + 4096 + 700 + 5, 1)))
-write("sealed", "signature", sealed_edits((4096 + 4096 + 700 + 96 + 40, 1)))
-write("sealed", "bytes", b"\0\x89HRTH\r\n\x1a" + struct.pack("<IIIIQ", 1, 1, 4096, 0, 1) + bytes(4096))
-
 write("sse", "lines", "one\ntwo\r\nthree\rfour\n\n")
 write("sse", "fields", "data: x\n\nevent: y\nid: 1\nretry: 0\n:")
 write("sse", "ends", "\r\r\n\n\r")

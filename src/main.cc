@@ -1,4 +1,6 @@
 // hearth: one program, one subcommand per file of src/apps/.
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdlib>
@@ -6,12 +8,12 @@
 #include "apps/commands.h"
 #include "base/fault_point.h"
 #include "base/log.h"
-#include "base/private_memory.h"
 
 int main(int argc, char** argv) {
-  hearth::forbid_core_files();  // one would hold prompts, answers and keys
+  // A core file would hold prompts, answers and keys.
+  const rlimit none = {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
   std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);  // a limit on files is an error of writing like any other
   hearth::log::init("info");
 
   if (const char* points = std::getenv("HEARTH_FAULT_POINTS")) {
@@ -38,13 +40,6 @@ int main(int argc, char** argv) {
   add_logits(app);
   add_bench(app);
   add_synth(app);
-  add_seal(app);
-  add_unseal(app);
-  add_rewrap(app);
-  add_keys(app);
-  add_redact(app);
-  add_audit(app);
-  add_backup(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

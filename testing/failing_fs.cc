@@ -163,17 +163,6 @@ Result<std::unique_ptr<WritableFile>> FailingFs::open_append(const std::string& 
   return std::make_unique<MemoryWritable>(*this, live_[path], path);
 }
 
-Status FailingFs::overwrite(const std::string& path, std::uint64_t offset, std::string_view bytes) {
-  const auto it = live_.find(path);
-  if (it == live_.end()) return missing(path);
-  HEARTH_CHECK(offset + bytes.size() <= it->second->data.size());
-  auto allowed = step("overwrite", path);
-  if (!allowed) bytes = bytes.substr(0, random_() % (bytes.size() + 1));  // torn
-  it->second->data.replace(offset, bytes.size(), bytes);
-  it->second->synced = it->second->data;
-  return allowed;
-}
-
 Result<std::unique_ptr<ReadableFile>> FailingFs::open_read(const std::string& path) {
   const auto it = live_.find(path);
   if (it == live_.end() || it->second->kind != FileKind::kFile) return missing(path);

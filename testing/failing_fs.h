@@ -38,7 +38,6 @@ class FailingFs final : public FileSystem {
 
   Result<std::unique_ptr<WritableFile>> open_append(const std::string& path,
                                                     bool truncate) override;
-  Status overwrite(const std::string& path, std::uint64_t offset, std::string_view bytes) override;
   Result<std::unique_ptr<ReadableFile>> open_read(const std::string& path) override;
   Status rename(const std::string& from, const std::string& to) override;
   Status sync_folder(const std::string& path) override;

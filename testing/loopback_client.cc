@@ -17,8 +17,7 @@ namespace hearth::testing {
 
 using SteadyClock = std::chrono::steady_clock;
 
-LoopbackClient::LoopbackClient(std::uint16_t port, int receive_buffer, std::unique_ptr<Wire> wire)
-    : wire_(std::move(wire)) {
+LoopbackClient::LoopbackClient(std::uint16_t port, int receive_buffer) {
   fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   HEARTH_CHECK(fd_ >= 0);
   if (receive_buffer > 0) {
@@ -29,13 +28,11 @@ LoopbackClient::LoopbackClient(std::uint16_t port, int receive_buffer, std::uniq
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   HEARTH_CHECK(::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-  if (wire_) opened_ = wire_->open(fd_);
 }
 
 LoopbackClient::~LoopbackClient() { close(); }
 
 bool LoopbackClient::send(std::string_view bytes) {
-  if (wire_) return wire_->send(bytes);
   while (!bytes.empty()) {
     const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent <= 0) return false;
@@ -45,7 +42,6 @@ bool LoopbackClient::send(std::string_view bytes) {
 }
 
 void LoopbackClient::close() {
-  if (fd_ >= 0 && wire_) wire_->say_goodbye();
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;
 }
@@ -53,49 +49,35 @@ void LoopbackClient::close() {
 void LoopbackClient::reset() {
   const linger hard{1, 0};
   setsockopt(fd_, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-  ::close(fd_);
-  fd_ = -1;
+  close();
 }
 
-void LoopbackClient::shutdown_send() {
-  if (wire_) wire_->say_goodbye();
-  cut_send();
-}
-
-void LoopbackClient::cut_send() { ::shutdown(fd_, SHUT_WR); }
-
-std::size_t LoopbackClient::receive(char* out, std::size_t bytes_max) {
-  if (wire_) return wire_->receive(out, bytes_max);
-  const ssize_t count = ::recv(fd_, out, bytes_max, 0);
-  return count > 0 ? static_cast<std::size_t>(count) : 0;
-}
+void LoopbackClient::shutdown_send() { ::shutdown(fd_, SHUT_WR); }
 
 bool LoopbackClient::fill(SteadyClock::time_point deadline) {
   if (closed_ || fd_ < 0) return false;
   const auto left =
       std::chrono::duration_cast<std::chrono::milliseconds>(deadline - SteadyClock::now());
   pollfd poller{fd_, POLLIN, 0};
-  if (!(wire_ && wire_->has_more()) &&
-      ::poll(&poller, 1, std::max(0, static_cast<int>(left.count()))) <= 0)
-    return false;
+  if (::poll(&poller, 1, std::max(0, static_cast<int>(left.count()))) <= 0) return false;
   char chunk[65536];
-  const std::size_t count = receive(chunk, sizeof chunk);
-  if (count == 0) {
+  const ssize_t count = ::recv(fd_, chunk, sizeof chunk, 0);
+  if (count <= 0) {
     closed_ = true;
     return false;
   }
-  in_.append(chunk, count);
+  in_.append(chunk, static_cast<std::size_t>(count));
   return true;
 }
 
 bool LoopbackClient::read_few(std::size_t bytes_max) {
   std::string chunk(bytes_max, '\0');
-  const std::size_t count = receive(chunk.data(), chunk.size());
-  if (count == 0) {
+  const ssize_t count = ::recv(fd_, chunk.data(), chunk.size(), 0);
+  if (count <= 0) {
     closed_ = true;
     return false;
   }
-  in_.append(chunk, 0, count);
+  in_.append(chunk, 0, static_cast<std::size_t>(count));
   return true;
 }
 

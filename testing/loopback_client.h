@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,33 +17,17 @@ struct RawResponse {
   bool complete = false;                       // as its framing says
 };
 
-// What stands between a test's bytes and the socket (testing/tls_wire.h).
-class Wire {
- public:
-  virtual ~Wire() = default;
-  virtual bool open(int fd) = 0;  // after connecting; false: refused
-  virtual bool send(std::string_view bytes) = 0;
-  // Blocks. 0: the other side has ended, in order or not.
-  virtual std::size_t receive(char* out, std::size_t bytes_max) = 0;
-  virtual bool has_more() const = 0;  // to be had without waiting for the socket
-  virtual void say_goodbye() = 0;     // before an orderly close, and before closing one side
-};
-
 class LoopbackClient {
  public:
-  // Without a wire the bytes go as they are.
-  explicit LoopbackClient(std::uint16_t port, int receive_buffer = 0,
-                          std::unique_ptr<Wire> wire = nullptr);
+  explicit LoopbackClient(std::uint16_t port, int receive_buffer = 0);
   ~LoopbackClient();
   LoopbackClient(const LoopbackClient&) = delete;
   LoopbackClient& operator=(const LoopbackClient&) = delete;
 
-  bool send(std::string_view bytes);       // false: the other side has closed
-  void close();                            // orderly
-  void reset();                            // RST
-  void shutdown_send();                    // half close
-  void cut_send();                         // the same without saying goodbye first
-  bool opened() const { return opened_; }  // what Wire::open said
+  bool send(std::string_view bytes);  // false: the other side has closed
+  void close();                       // orderly
+  void reset();                       // RST
+  void shutdown_send();               // half close
 
   // Reads one response; `complete` is false if the connection ended or the time passed before.
   RawResponse read_response(std::chrono::milliseconds at_most = std::chrono::seconds(10),
@@ -59,13 +42,10 @@ class LoopbackClient {
   const std::string& buffered() const { return in_; }
 
  private:
-  std::size_t receive(char* out, std::size_t bytes_max);  // 0: closed
   // False: closed or the time has passed.
   bool fill(std::chrono::steady_clock::time_point deadline);
 
   int fd_ = -1;
-  std::unique_ptr<Wire> wire_;
-  bool opened_ = true;
   bool closed_ = false;
   std::string in_;
 };

@@ -2,9 +2,8 @@
 """The include graph of src/ is what tools/layers.txt says.
 
 - a folder may include only the folders on its line, each of a lower level: so there is no cycle;
-- Boost (Beast, Asio) only in net/*.cc, net/ test files and net/stream.h, which only net/*.cc may
-  include; OpenSSL and libsodium only in crypto/ and net/; libcurl only in net/*.cc; zlib only in
-  store/; prometheus-cpp only in api/*.cc.
+- Boost (Beast, Asio) only in net/*.cc and net/ test files; OpenSSL and libsodium only in crypto/
+  and net/; libcurl only in net/*.cc; zlib only in store/; prometheus-cpp only in api/*.cc.
 """
 
 import pathlib
@@ -22,8 +21,6 @@ LIBRARIES = {
     "zlib.h": ({"store"}, True),
     "prometheus/": ({"api"}, True),
 }
-# Headers that show a library all the same, and so are for .cc files of their folder alone.
-INTERNAL = {"net/stream.h"}
 
 
 def read_layers(path):
@@ -54,8 +51,6 @@ def check_include(folder, is_header, quoted, header, layers):
                     return f"<{header}> must not be in a header"
         return None
     target = header.split("/", 1)[0]
-    if header in INTERNAL and (folder != target or is_header):
-        return f'"{header}" is for {target}/*.cc alone'
     if target == folder or target == "testing":
         return None
     if target not in layers:
@@ -76,8 +71,7 @@ def check_file(path, folder, layers):
         if quoted and header.startswith("testing/") and not is_test:
             errors.append(f"{path}:{number}: only tests may include testing/")
             continue
-        is_header = path.suffix != ".cc" and f"{folder}/{path.name}" not in INTERNAL
-        wrong = check_include(folder, is_header, quoted, header, layers)
+        wrong = check_include(folder, path.suffix != ".cc", quoted, header, layers)
         if wrong:
             errors.append(f"{path}:{number}: {wrong}")
     return errors

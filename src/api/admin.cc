@@ -40,20 +40,6 @@ OrderedJson describe(const ServedModel& model) {
           {"waiting", stats.waiting}};
 }
 
-void list_keys(const Call& call, const security::Identities& identities) {
-  const auto or_null = [](std::int64_t seconds) {
-    return seconds ? OrderedJson(seconds) : OrderedJson();
-  };
-  OrderedJson data = OrderedJson::array();
-  for (const security::KeyState& key : identities.keys())
-    data.push_back({{"id", key.id},
-                    {"object", "key"},
-                    {"identity", key.identity},
-                    {"expires_at", or_null(key.expires_s)},
-                    {"last_used_at", or_null(key.last_used_s)}});
-  answer(call, {{"object", "list"}, {"data", std::move(data)}});
-}
-
 // What may stand in a URL and in a log line without being written in another way.
 bool is_plain_id(const std::string& id) {
   return id.size() <= 128 && id != "default" && !id.starts_with('.') && !id.starts_with('/') &&
@@ -89,14 +75,14 @@ Admin::Admin(ModelSet& models, ModelLoader load, const RequestLimits& limits)
 Admin::~Admin() { pool_.stop(); }
 
 void Admin::add_routes(RouteTable& routes) {
-  routes.add("GET", "/admin/models", kManageModels, kBodyMax,
+  routes.add("GET", "/admin/models", Permission::kManageModels, kBodyMax,
              [this](const Call& call) { list(call); },
              {"Admin",
               "The models in memory, and what they hold and do",
               {},
               {json_answer(loaded_model_list_schema())},
               {}});
-  routes.add("POST", "/admin/models", kManageModels, kBodyMax,
+  routes.add("POST", "/admin/models", Permission::kManageModels, kBodyMax,
              [this](Call call) {
                const auto shared = std::make_shared<const Call>(std::move(call));
                if (!pool_.post([this, shared] { load(*shared); })) {
@@ -109,23 +95,18 @@ void Admin::add_routes(RouteTable& routes) {
               RequestBody{{"LoadModelRequest", api::describe(parse_load)}},
               {json_answer(loaded_model_schema())},
               {404, 409, 503, 507}});
-  routes.add("DELETE", "/admin/models/{id}", kManageModels, kBodyMax,
+  routes.add("DELETE", "/admin/models/{id}", Permission::kManageModels, kBodyMax,
              [this](const Call& call) { unload(call); },
              {"Admin",
               "Takes no new requests for a model; its memory is free when open ones have ended",
               {},
               {json_answer(deleted_model_schema())},
               {404}});
-  routes.add(
-      "GET", "/admin/keys", kReadKeys, kBodyMax,
-      [&routes](const Call& call) { list_keys(call, *routes.identities()); },
-      {"Admin", "The keys by which clients are known", {}, {json_answer(key_list_schema())}, {}});
 }
 
 void Admin::list(const Call& call) {
   OrderedJson data = OrderedJson::array();
-  for (const auto& model : models_.list())
-    if (call.identity.may(kManageModels, model->id)) data.push_back(describe(*model));
+  for (const auto& model : models_.list()) data.push_back(describe(*model));
   answer(call, {{"object", "list"}, {"data", std::move(data)}});
 }
 
@@ -139,13 +120,6 @@ void Admin::load(const Call& call) {
                  fmt::format("a model is served as {} already", id)};
   };
   if (!request->id.empty() && models_.find(request->id)) return refuse(call, taken(request->id));
-  // By both names: what it is called here, and what it is in the store.
-  const std::string name = request->model.substr(0, request->model.find('@'));
-  for (const std::string& each : {name, request->id.empty() ? name : request->id})
-    if (!call.identity.may(kManageModels, each))
-      return refuse(
-          call, Error{ErrorKind::kInvalid, "model_not_allowed", "this identity may not load it"},
-          "model");
   if (!load_) {
     return refuse(call, Error{ErrorKind::kUnsupported, "unsupported", "models are fixed here"});
   }
@@ -154,19 +128,16 @@ void Admin::load(const Call& call) {
   const std::string id = model->id;
   const OrderedJson shown = describe(*model);
   if (!models_.add(*std::move(model))) return refuse(call, taken(id));
-  if (call.audited) call.audited->act("load_model", id);
   log::info("{} loaded by {}, request {}", id, call.identity.name, call.request.request_id);
   answer(call, shown);
 }
 
 void Admin::unload(const Call& call) {
-  const auto removed =
-      call.identity.may(kManageModels, call.rest) ? models_.remove(call.rest) : nullptr;
+  const auto removed = models_.remove(call.rest);
   if (!removed) {
     return refuse(call,
                   Error{ErrorKind::kNotFound, "model_not_found", "this model is not served here"});
   }
-  if (call.audited) call.audited->act("unload_model", call.rest);
   log::info("{} unloaded by {}, request {}", call.rest, call.identity.name,
             call.request.request_id);
   answer(call, {{"id", removed->id}, {"object", "model"}, {"deleted", true}});

@@ -1,9 +1,8 @@
-// Routes for administrators: which models are in memory, which keys there are.
+// Routes for administrators: which models are in memory.
 //   GET    /admin/models        all of them, with what they hold and do
 //   POST   /admin/models        {"model": "name in the store", "id"?, "ctx"?, "kv_type"?}; answered
 //                               once it can be used
 //   DELETE /admin/models/{id}   takes no new requests; open ones are finished
-//   GET    /admin/keys          whose they are, when they end and were last used
 #pragma once
 
 #include <cstdint>
@@ -36,7 +35,7 @@ class Admin {
   Admin(ModelSet& models, ModelLoader load, const RequestLimits& limits);
   ~Admin();
 
-  void add_routes(RouteTable& routes);  // which must outlive this
+  void add_routes(RouteTable& routes);
 
  private:
   void list(const Call& call);

@@ -4,20 +4,23 @@
 #include <future>
 
 #include "api/app_fixture.h"
-#include "security/site_fixture.h"
+#include "crypto/sha256.h"
 
 namespace hearth::api {
 namespace {
 
-security::TestSite& site() {
-  static security::TestSite one;
-  return one;
+const std::string kAsOps = "Authorization: Bearer ops-key\r\n";
+
+std::shared_ptr<const security::Identities> ops_only() {
+  const auto identities = security::Identities::create(
+      {{"ops", crypto::sha256_hex("ops-key"), {"manage-models", "use-models"}}});
+  EXPECT_TRUE(identities);
+  return std::make_shared<const security::Identities>(*identities);
 }
-const std::string kAsOps = security::bearer(site().add("ops", {"model-admin", "user"}));
 
 class Models : public ::testing::Test {
  protected:
-  Models() : service_({}, options()) { service_.app().set_identities(site().shared()); }
+  Models() : service_({}, options()) { service_.app().set_identities(ops_only()); }
 
   AppOptions options() {
     AppOptions out;

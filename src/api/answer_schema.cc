@@ -31,7 +31,7 @@ OrderedJson or_null(OrderedJson schema) {
   return {{"anyOf", OrderedJson::array({std::move(schema), null()})}};
 }
 
-OrderedJson finish_reason() { return one_of({"stop", "length", "content_filter"}); }
+OrderedJson finish_reason() { return one_of({"stop", "length"}); }
 
 OrderedJson usage() {
   return object({{"prompt_tokens", count()},
@@ -126,15 +126,6 @@ NamedSchema loaded_model_schema() {
 NamedSchema loaded_model_list_schema() {
   return {"LoadedModelList",
           object({{"object", constant("list")}, {"data", list(loaded_model_schema().schema)}})};
-}
-
-NamedSchema key_list_schema() {
-  return {"KeyList", object({{"object", constant("list")},
-                             {"data", list(object({{"id", string()},
-                                                   {"object", constant("key")},
-                                                   {"identity", string()},
-                                                   {"expires_at", or_null(count())},
-                                                   {"last_used_at", or_null(count())}}))}})};
 }
 
 NamedSchema deleted_model_schema() {

@@ -21,7 +21,6 @@ NamedSchema text_schema();
 NamedSchema openapi_schema();
 NamedSchema loaded_model_schema();
 NamedSchema loaded_model_list_schema();
-NamedSchema key_list_schema();
 NamedSchema deleted_model_schema();
 
 }  // namespace hearth::api

@@ -12,7 +12,6 @@
 #include "api/console.h"
 #include "api/embeddings.h"
 #include "api/errors.h"
-#include "api/input_filter.h"
 #include "api/metrics.h"
 #include "api/openapi.h"
 #include "api/route_table.h"
@@ -54,6 +53,23 @@ void refuse(const Call& call, const Error& error, std::string_view param = {}) {
   responder.send(to_response(error, call.request.name(), param));
 }
 
+// What the request asks for; none, and the call is answered, if its document is not as it must be.
+template <class T>
+std::optional<T> read_or_refuse(const Call& call, Parsed<T> (*parse)(const Document&),
+                                const RequestLimits& limits, bool query_allowed = false) {
+  const auto document = read_document(call.request, query_allowed, limits);
+  if (!document) {
+    refuse(call, document.error().error, document.error().param);
+    return std::nullopt;
+  }
+  auto parsed = parse(*document);
+  if (!parsed) {
+    refuse(call, parsed.error().error, parsed.error().param);
+    return std::nullopt;
+  }
+  return *std::move(parsed);
+}
+
 }  // namespace
 
 struct App::Impl {
@@ -64,7 +80,6 @@ struct App::Impl {
         output_pool(std::make_shared<TaskPool>(1, std::numeric_limits<std::size_t>::max())),
         text_pool(
             std::make_unique<TaskPool>(std::max(1, options.text_threads), options.text_queue_max)) {
-    routes.set_audit(options.audit);
     for (ServedModel& model : m) HEARTH_CHECK(models.add(std::move(model)));
     routes.observe([this](const std::string& route, const std::string& method, int status,
                           std::string_view code) {
@@ -91,20 +106,11 @@ struct App::Impl {
   void tokenize(const Call& call);
   void detokenize(const Call& call);
 
-  // What the request asks for; none, and the call is answered, if its document is not as it must
-  // be.
-  template <class T>
-  std::optional<T> read_or_refuse(const Call& call, Parsed<T> (*parse)(const Document&),
-                                  bool query_allowed = false) const;
-  InputFilter input_filter(const ServedModel& model);
-  // Null, and the call is answered, if there is no such model for this identity: nobody learns of
-  // those that are not for him.
-  ModelSet::Entry find_or_refuse(const Call& call, const std::string& name,
-                                 Permission permission = kUseModels) const;
+  // Null, and the call is answered, if there is no such model.
+  ModelSet::Entry find_or_refuse(const Call& call, const std::string& name) const;
   // False, and the call is answered, unless the engine can be asked for these tokens.
   bool fits_or_refuse(const Call& call, const ServedModel& model,
                       const Result<std::vector<engine::TokenId>>& prompt, const char* param) const;
-  Result<std::vector<engine::TokenId>> encode_input(const ServedModel& model, PromptOrIds& input);
   engine::GenerateRequest request_for(const Call& call, const ServedModel& model,
                                       std::vector<engine::TokenId> prompt);
   void start(const Call& call, AnswerKind kind, const ServedModel& model,
@@ -118,12 +124,10 @@ struct App::Impl {
   // Shared with the streams, which may end after the app.
   const std::shared_ptr<Metrics> metrics = std::make_shared<Metrics>();
   ModelSet models{[this](const std::string& id) { metrics->forget(id); }};
-  RouteTable routes{*options.clock};
-  security::QuotaLedger quotas{*options.clock};
+  RouteTable routes;
   std::mutex server_mutex;
   std::function<net::ServerStats()> server_stats;  // guarded by server_mutex
   Admin admin;
-  RedactionHolder redaction;
   std::string openapi_text;  // /openapi.json
   std::atomic<engine::RequestId> next_id{1};
   // One thread: detokenizing and JSON take microseconds per token. Never refuses: a request has at
@@ -131,26 +135,6 @@ struct App::Impl {
   const std::shared_ptr<TaskPool> output_pool;
   const std::unique_ptr<TaskPool> text_pool;
 };
-
-template <class T>
-std::optional<T> App::Impl::read_or_refuse(const Call& call, Parsed<T> (*parse)(const Document&),
-                                           bool query_allowed) const {
-  const auto refuse_with = [&](const ApiError& error) {
-    const Redaction policy = redaction.get();
-    refuse(call, without_hidden(policy, error.error),
-           policy ? security::redact(policy, error.param) : error.param);
-    return std::nullopt;
-  };
-  const auto document = read_document(call.request, query_allowed, options.requests);
-  if (!document) return refuse_with(document.error());
-  auto parsed = parse(*document);
-  if (!parsed) return refuse_with(parsed.error());
-  return *std::move(parsed);
-}
-
-InputFilter App::Impl::input_filter(const ServedModel& model) {
-  return {redaction.get(), model, metrics->model(model.id, model.engine->limits().context)};
-}
 
 void App::Impl::add_routes() {
   const auto inline_route = [this](void (Impl::*work)(const Call&)) {
@@ -160,20 +144,25 @@ void App::Impl::add_routes() {
   const std::vector<int> generation_errors = {404, 429, 503, 504};
   const std::vector<Answer> health_answers = {
       json_answer(health_schema()), json_answer(health_schema(), 503, "An engine has failed.")};
-  routes.add("GET", "/health", kOpen, kNoBodyMax, [this](Call call) { health(call, false); },
+  routes.add("GET", "/health", Permission::kNone, kNoBodyMax,
+             [this](Call call) { health(call, false); },
              {"Server", "Whether the server is alive", {}, health_answers, {}});
-  routes.add("GET", "/ready", kOpen, kNoBodyMax, [this](Call call) { health(call, true); },
+  routes.add("GET", "/ready", Permission::kNone, kNoBodyMax,
+             [this](Call call) { health(call, true); },
              {"Server", "Whether the server can generate", {}, health_answers, {}});
-  routes.add("GET", "/openapi.json", kOpen, kNoBodyMax, inline_route(&Impl::openapi),
+  routes.add("GET", "/openapi.json", Permission::kNone, kNoBodyMax, inline_route(&Impl::openapi),
              {"Server", "This document", {}, {json_answer(openapi_schema())}, {}});
   // Not on the pool: it must answer also when the pool's queue is full.
-  routes.add("GET", "/metrics", kReadMetrics, kNoBodyMax, inline_route(&Impl::show_metrics),
+  routes.add("GET", "/metrics", Permission::kReadMetrics, kNoBodyMax,
+             inline_route(&Impl::show_metrics),
              {"Server", "What Prometheus reads", {}, {metrics_answer()}, {}});
-  routes.add("GET", "/v1/models", kReadModels, kNoBodyMax, inline_route(&Impl::list_models),
+  routes.add("GET", "/v1/models", Permission::kUseModels, kNoBodyMax,
+             inline_route(&Impl::list_models),
              {"Models", "The models served", {}, {json_answer(model_list_schema())}, {}});
-  routes.add("GET", "/v1/models/{id}", kReadModels, kNoBodyMax, inline_route(&Impl::show_model),
+  routes.add("GET", "/v1/models/{id}", Permission::kUseModels, kNoBodyMax,
+             inline_route(&Impl::show_model),
              {"Models", "One model", {}, {json_answer(model_schema())}, {404}});
-  routes.add("POST", "/generate", kUseModels, kAsServer, on_pool(&Impl::generate),
+  routes.add("POST", "/generate", Permission::kUseModels, kAsServer, on_pool(&Impl::generate),
              {"Generation",
               "Continues a prompt, which is taken as it is",
               RequestBody{{"GenerateRequest",
@@ -181,7 +170,7 @@ void App::Impl::add_routes() {
                           true},
               {json_answer(generate_schema()), stream_answer()},
               generation_errors});
-  routes.add("POST", "/v1/completions", kUseModels, kAsServer, on_pool(&Impl::complete),
+  routes.add("POST", "/v1/completions", Permission::kUseModels, kAsServer, on_pool(&Impl::complete),
              {"Generation",
               "Continues a prompt, as the OpenAI API does",
               RequestBody{{"CompletionRequest",
@@ -189,13 +178,13 @@ void App::Impl::add_routes() {
               {json_answer(completion_schema()), stream_answer()},
               generation_errors});
   routes.add(
-      "POST", "/v1/chat/completions", kUseModels, kAsServer, on_pool(&Impl::chat),
+      "POST", "/v1/chat/completions", Permission::kUseModels, kAsServer, on_pool(&Impl::chat),
       {"Generation",
        "Answers a conversation, as the OpenAI API does",
        RequestBody{{"ChatRequest", describe(parse_chat, OrderedJson::object(), options.requests)}},
        {json_answer(chat_schema()), stream_answer()},
        generation_errors});
-  routes.add("POST", "/v1/embeddings", kUseModels, kAsServer, on_pool(&Impl::embed),
+  routes.add("POST", "/v1/embeddings", Permission::kUseModels, kAsServer, on_pool(&Impl::embed),
              {"Text",
               "What the model makes of texts, as vectors of length 1",
               RequestBody{{"EmbeddingRequest",
@@ -205,13 +194,13 @@ void App::Impl::add_routes() {
   const OrderedJson either =
       OrderedJson::array({describe(parse_tokenize, OrderedJson::object(), options.requests),
                           describe(parse_tokenize, {{"messages", nullptr}}, options.requests)});
-  routes.add("POST", "/tokenize", kUseModels, kAsServer, on_pool(&Impl::tokenize),
+  routes.add("POST", "/tokenize", Permission::kUseModels, kAsServer, on_pool(&Impl::tokenize),
              {"Text",
               "The tokens of a prompt or of a conversation",
               RequestBody{{"TokenizeRequest", {{"anyOf", either}}}},
               {json_answer(tokens_schema())},
               {404, 503}});
-  routes.add("POST", "/detokenize", kUseModels, kAsServer, on_pool(&Impl::detokenize),
+  routes.add("POST", "/detokenize", Permission::kUseModels, kAsServer, on_pool(&Impl::detokenize),
              {"Text",
               "The text of tokens",
               RequestBody{{"DetokenizeRequest",
@@ -268,7 +257,6 @@ void App::Impl::show_metrics(const Call& call) {
     const std::lock_guard lock(server_mutex);
     if (server_stats) state.connections = server_stats();
   }
-  if (options.audit) state.audit = options.audit->stats();
   state.text_queue = text_pool->waiting();
   state.text_queue_max = options.text_queue_max;
   net::HttpResponse response;
@@ -280,85 +268,62 @@ void App::Impl::show_metrics(const Call& call) {
 
 void App::Impl::list_models(const Call& call) {
   OrderedJson list = OrderedJson::array();
-  for (const auto& model : models.list())
-    if (call.identity.may(kReadModels, model->id)) list.push_back(model_json(*model));
+  for (const auto& model : models.list()) list.push_back(model_json(*model));
   net::Responder responder = call.responder;
   responder.send(json_response(200, {{"object", "list"}, {"data", std::move(list)}}));
 }
 
 void App::Impl::show_model(const Call& call) {
-  const auto model = find_or_refuse(call, call.rest, kReadModels);
+  const auto model = find_or_refuse(call, call.rest);
   if (!model) return;
   net::Responder responder = call.responder;
   responder.send(json_response(200, model_json(*model)));
 }
 
-ModelSet::Entry App::Impl::find_or_refuse(const Call& call, const std::string& name,
-                                          Permission permission) const {
+ModelSet::Entry App::Impl::find_or_refuse(const Call& call, const std::string& name) const {
   auto model = models.find(name);
-  if (model && call.identity.may(permission, model->id)) {
-    if (call.audited) call.audited->model(model->id, model->version);
-    return model;
+  if (!model) {
+    refuse(call, Error{ErrorKind::kNotFound, "model_not_found", "this model is not served here"},
+           "model");
   }
-  refuse(call, Error{ErrorKind::kNotFound, "model_not_found", "this model is not served here"},
-         "model");
-  return nullptr;
+  return model;
 }
 
 void App::Impl::generate(const Call& call) {
-  auto parsed = read_or_refuse(call, parse_generate, true);
+  const auto parsed = read_or_refuse(call, parse_generate, options.requests, true);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->params.model);
   if (!model) return;
-  if (const Status taken = input_filter(*model).text(parsed->prompt); !taken)
-    return refuse(call, taken.error(), "prompt");
   start(call, AnswerKind::kGenerate, *model, parsed->params, encode_prompt(*model, parsed->prompt));
 }
 
 void App::Impl::complete(const Call& call) {
-  auto parsed = read_or_refuse(call, parse_completion);
+  const auto parsed = read_or_refuse(call, parse_completion, options.requests);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->params.model);
   if (!model) return;
+  const auto* ids = std::get_if<std::vector<engine::TokenId>>(&parsed->prompt);
   start(call, AnswerKind::kCompletion, *model, parsed->params,
-        encode_input(*model, parsed->prompt));
-}
-
-// A prompt as text or as tokens, through the filter.
-Result<std::vector<engine::TokenId>> App::Impl::encode_input(const ServedModel& model,
-                                                             PromptOrIds& input) {
-  const InputFilter filter = input_filter(model);
-  if (const auto* ids = std::get_if<std::vector<engine::TokenId>>(&input)) {
-    HEARTH_TRY_VOID(filter.tokens(*ids));
-    return *ids;
-  }
-  auto& text = std::get<std::string>(input);
-  HEARTH_TRY_VOID(filter.text(text));
-  return encode_prompt(model, text);
+        ids != nullptr ? Result<std::vector<engine::TokenId>>(*ids)
+                       : encode_prompt(*model, std::get<std::string>(parsed->prompt)));
 }
 
 void App::Impl::chat(const Call& call) {
-  auto parsed = read_or_refuse(call, parse_chat);
+  const auto parsed = read_or_refuse(call, parse_chat, options.requests);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->params.model);
   if (!model) return;
-  if (const Status taken = input_filter(*model).messages(parsed->messages); !taken)
-    return refuse(call, taken.error(), "messages");
   start(call, AnswerKind::kChat, *model, parsed->params, encode_chat(*model, parsed->messages));
 }
 
 // The ids that /generate (for `prompt`) or the chat route (for `messages`) would compute.
 void App::Impl::tokenize(const Call& call) {
-  auto parsed = read_or_refuse(call, parse_tokenize);
+  const auto parsed = read_or_refuse(call, parse_tokenize, options.requests);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->model);
   if (!model) return;
-  const InputFilter filter = input_filter(*model);
-  const bool is_text = parsed->messages.is_null();
-  const Status taken = is_text ? filter.text(parsed->prompt) : filter.messages(parsed->messages);
-  if (!taken) return refuse(call, taken.error(), is_text ? "prompt" : "messages");
-  const auto tokens =
-      is_text ? encode_prompt(*model, parsed->prompt) : encode_chat(*model, parsed->messages);
+  const auto tokens = parsed->messages.is_null() ? encode_prompt(*model, parsed->prompt)
+                                                 : encode_chat(*model, parsed->messages);
   if (!tokens) return refuse(call, tokens.error());
   net::Responder responder = call.responder;
   responder.send(json_response(200, {{"count", tokens->size()},
@@ -367,7 +332,7 @@ void App::Impl::tokenize(const Call& call) {
 }
 
 void App::Impl::detokenize(const Call& call) {
-  const auto parsed = read_or_refuse(call, parse_detokenize);
+  const auto parsed = read_or_refuse(call, parse_detokenize, options.requests);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->model);
   if (!model) return;
@@ -378,29 +343,26 @@ void App::Impl::detokenize(const Call& call) {
 }
 
 void App::Impl::embed(const Call& call) {
-  auto parsed = read_or_refuse(call, parse_embedding);
+  const auto parsed = read_or_refuse(call, parse_embedding, options.requests);
   if (!parsed) return;
   const auto model = find_or_refuse(call, parsed->model);
   if (!model) return;
   std::vector<engine::GenerateRequest> requests;
-  for (PromptOrIds& input : parsed->inputs) {
-    auto prompt = encode_input(*model, input);
+  for (const PromptOrIds& input : parsed->inputs) {
+    const auto* ids = std::get_if<std::vector<engine::TokenId>>(&input);
+    auto prompt = ids != nullptr ? Result<std::vector<engine::TokenId>>(*ids)
+                                 : encode_prompt(*model, std::get<std::string>(input));
     if (!fits_or_refuse(call, *model, prompt, "input")) return;
     requests.push_back(request_for(call, *model, *std::move(prompt)));
     requests.back().embed = true;
   }
-  auto lease = quotas.admit(call.identity.name, call.identity.quota);
-  if (!lease) return refuse(call, lease.error());
   // A stretch of their own, as other calls take ids meanwhile.
   const engine::RequestId first_id = next_id.fetch_add(requests.size());
-  if (call.audited)
-    for (const auto& request : requests)
-      call.audited->prompt_tokens(static_cast<std::int64_t>(request.prompt.size()));
   for (std::size_t i = 0; i < requests.size(); ++i) requests[i].id = first_id + i;
   const auto embeddings = std::make_shared<Embeddings>(
       model->engine, output_pool, std::move(requests),
       EmbeddingInfo{model->id, call.request.name(), parsed->base64}, call.responder,
-      metrics->model(model->id, model->engine->limits().context), *std::move(lease));
+      metrics->model(model->id, model->engine->limits().context));
   net::Responder responder = call.responder;
   responder.on_disconnect([weak = std::weak_ptr(embeddings)] {
     if (const auto alive = weak.lock()) alive->cancel();
@@ -421,14 +383,6 @@ bool App::Impl::fits_or_refuse(const Call& call, const ServedModel& model,
   }
   if (const Status fits = check_prompt_length(model, prompt->size()); !fits) {
     refuse(call, fits.error(), param);
-    return false;
-  }
-  const std::int64_t context = call.identity.quota.context_max;
-  if (context > 0 && static_cast<std::int64_t>(prompt->size()) >= context) {
-    refuse(call,
-           Error{ErrorKind::kInvalid, "context_length_exceeded",
-                 fmt::format("this identity may have {} tokens of prompt and answer", context)},
-           param);
     return false;
   }
   const std::int64_t vocab = model.engine->limits().vocab;
@@ -484,14 +438,9 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
                         fmt::format("the model's context has {} tokens", limits.context)},
                   "max_tokens");
   }
-  const std::int64_t context_max = call.identity.quota.context_max;
-  const std::int64_t context =
-      context_max > 0 ? std::min(limits.context, context_max) : limits.context;
-  const std::int64_t left = context - static_cast<std::int64_t>(prompt->size());
+  const std::int64_t left = limits.context - static_cast<std::int64_t>(prompt->size());
   const std::int64_t share =
       std::max<std::int64_t>(1, options.requests.output_tokens_max / params.choices);
-  auto lease = quotas.admit(call.identity.name, call.identity.quota);
-  if (!lease) return refuse(call, lease.error());
 
   engine::GenerateRequest request = request_for(call, model, *std::move(prompt));
   request.id = next_id++;
@@ -514,16 +463,12 @@ void App::Impl::start(const Call& call, AnswerKind kind, const ServedModel& mode
   info.include_usage = params.include_usage;
   info.logprobs = params.sampling.top_logprobs >= 0;
 
-  auto answer = make_answer(info, call.responder, options.keep_alive_interval,
-                            [counter = metrics, audited = call.audited](std::string_view code) {
-                              counter->count_error(code);
-                              if (audited) audited->failed(code);
-                            });
+  auto answer =
+      make_answer(info, call.responder, options.keep_alive_interval,
+                  [counter = metrics](std::string_view code) { counter->count_error(code); });
   const auto generation = std::make_shared<Generation>(
-      model.engine, model.tokenizer, output_pool, std::move(request), params.stop, redaction.get(),
-      std::move(answer), metrics->model(model.id, limits.context), *std::move(lease),
-      *options.clock);
-  generation->record(call.audited);
+      model.engine, model.tokenizer, output_pool, std::move(request), params.stop,
+      std::move(answer), metrics->model(model.id, limits.context), *options.clock);
   net::Responder responder = call.responder;
   // Weak: the answer is a part of the generation, and the callback a part of the answer.
   responder.on_disconnect([weak = std::weak_ptr(generation)] {
@@ -565,11 +510,6 @@ void App::set_identities(std::shared_ptr<const security::Identities> identities)
 
 void App::set_request_timeout(std::chrono::milliseconds timeout) {
   impl_->request_timeout = timeout;
-}
-
-void App::set_redaction(std::shared_ptr<const security::RedactionPolicy> policy) {
-  if (policy && policy->hides_nothing()) policy = nullptr;
-  impl_->redaction.set(std::move(policy));
 }
 
 void App::count_config_reload(bool taken) { impl_->metrics->count_config_reload(taken); }

@@ -22,7 +22,6 @@
 #include "api/served_model.h"
 #include "base/clock.h"
 #include "net/server.h"
-#include "security/redaction_policy.h"
 
 namespace hearth::api {
 
@@ -39,7 +38,6 @@ struct AppOptions {
   std::chrono::milliseconds keep_alive_interval{15'000};
   ModelLoader load_model = nullptr;  // for POST /admin/models
   const Clock* clock = &Clock::system();
-  std::shared_ptr<security::AuditLog> audit = nullptr;  // null: nothing is recorded
 };
 
 class App {
@@ -56,8 +54,6 @@ class App {
   // Thread-safe, for requests that come from now on.
   void set_identities(std::shared_ptr<const security::Identities> identities);
   void set_request_timeout(std::chrono::milliseconds timeout);
-  // What is hidden in answers (and prompts, if it says so). Until it is called: nothing.
-  void set_redaction(std::shared_ptr<const security::RedactionPolicy> policy);
 
   // Thread-safe. From now on /ready says no, and requests for text are refused ("shutting_down");
   // those that are open go on.

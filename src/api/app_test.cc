@@ -7,8 +7,7 @@
 #include "api/app_fixture.h"
 #include "api/assets.h"
 #include "api/route_table.h"
-#include "net/exchange.h"
-#include "security/site_fixture.h"
+#include "crypto/sha256.h"
 
 namespace hearth::api {
 namespace {
@@ -49,96 +48,89 @@ TEST(App, UnknownRoutesAndMethods) {
 
 // A new route has to be put into one of these rows.
 TEST(App, EveryRouteHasThePermissionThatIsWantedOfIt) {
-  const std::map<std::string, Access> wanted = {
-      {"/health", kOpen},
-      {"/ready", kOpen},
-      {"/openapi.json", kOpen},
-      {"/metrics", kReadMetrics},
-      {"/v1/models", kReadModels},
-      {"/v1/models/{id}", kReadModels},
-      {"/generate", kUseModels},
-      {"/v1/completions", kUseModels},
-      {"/v1/chat/completions", kUseModels},
-      {"/v1/embeddings", kUseModels},
-      {"/tokenize", kUseModels},
-      {"/detokenize", kUseModels},
-      {"/admin/models", kManageModels},
-      {"/admin/models/{id}", kManageModels},
-      {"/admin/keys", kReadKeys},
+  const std::map<std::string, Permission> wanted = {
+      {"/health", Permission::kNone},
+      {"/ready", Permission::kNone},
+      {"/openapi.json", Permission::kNone},
+      {"/metrics", Permission::kReadMetrics},
+      {"/v1/models", Permission::kUseModels},
+      {"/v1/models/{id}", Permission::kUseModels},
+      {"/generate", Permission::kUseModels},
+      {"/v1/completions", Permission::kUseModels},
+      {"/v1/chat/completions", Permission::kUseModels},
+      {"/v1/embeddings", Permission::kUseModels},
+      {"/tokenize", Permission::kUseModels},
+      {"/detokenize", Permission::kUseModels},
+      {"/admin/models", Permission::kManageModels},
+      {"/admin/models/{id}", Permission::kManageModels},
   };
   Service service;
-  std::map<std::string, Access> found;
+  std::map<std::string, Permission> found;
   std::set<std::string_view> pages;
   for (const Asset& asset : console_assets()) pages.insert(asset.path);
   for (const Route& route : service.app().routes().routes()) {
     if (pages.count(route.path) != 0) {
-      EXPECT_EQ(route.access, kOpen) << route.path;
+      EXPECT_EQ(route.permission, Permission::kNone) << route.path;
       EXPECT_FALSE(route.doc.published) << route.path;
     } else {
-      found[route.path] = route.access;
+      found[route.path] = route.permission;
     }
   }
   EXPECT_EQ(found, wanted);
 }
 
-// What a handler answers to a request that did not come over this machine's own sockets.
-int status_for(Service& service, net::HttpRequest request) {
-  const auto exchange =
-      std::make_shared<net::Exchange>(net::Exchange::Framing{.name = {"r"}}, [] {});
-  service.app().handler()(std::move(request), net::Responder(exchange));
-  const std::string answer = exchange->take().bytes;
-  exchange->detach();
-  return answer.size() > 12 ? std::stoi(answer.substr(9, 3)) : 0;
-}
-
-TEST(App, WhoComesFromElsewhereShowsWhoItIs) {
+// Each route by each identity, as the table says.
+TEST(App, RoutesAreOpenToJustWhoMayUseThem) {
   Service service;
-  net::HttpRequest request;
-  request.method = "GET";
-  request.path = "/v1/models";
-  const auto with_header = [&](const std::string& authorization) {
-    net::HttpRequest other = request;
-    other.headers = {{"authorization", authorization}};
-    return other;
+  const auto identities =
+      security::Identities::create({{"ops", crypto::sha256_hex("ops-key"), {"manage-models"}},
+                                    {"app", crypto::sha256_hex("app-key"), {"use-models"}},
+                                    {"watch", crypto::sha256_hex("watch-key"), {"read-metrics"}}});
+  ASSERT_TRUE(identities);
+  service.app().set_identities(std::make_shared<const security::Identities>(*identities));
+  const std::map<std::string, std::vector<Permission>> keys = {
+      {"", {Permission::kUseModels, Permission::kReadMetrics}},
+      {"Authorization: Bearer ops-key\r\n", {Permission::kManageModels}},
+      {"Authorization: Bearer app-key\r\n", {Permission::kUseModels}},
+      {"Authorization: Bearer watch-key\r\n", {Permission::kReadMetrics}},
   };
-  // Without any keys made-up ones are not looked at: they must not open the door either.
-  EXPECT_EQ(status_for(service, request), 401);
-  EXPECT_EQ(status_for(service, with_header("Bearer made-up")), 401);
-  security::TestSite site;
-  const std::string key = site.add("app", {"user"});
-  site.add("ward", {"user"});
-  site.of("ward").certificates = {"dns:ward3.example"};
-  service.app().set_identities(site.shared());
-  EXPECT_EQ(status_for(service, request), 401);
-  EXPECT_EQ(status_for(service, with_header("Bearer made-up")), 401);
-  EXPECT_EQ(status_for(service, with_header("Basic YTpi")), 401);
-  EXPECT_EQ(status_for(service, with_header("Bearer " + key)), 200);
-  // By a client certificate, which net/ has checked; probes are open to everybody.
-  net::HttpRequest vouched = request;
-  vouched.peer_names = {"dns:ward3.example"};
-  EXPECT_EQ(status_for(service, vouched), 200);
-  vouched.peer_names = {"dns:ward4.example"};
-  EXPECT_EQ(status_for(service, vouched), 401);
-  net::HttpRequest here = request;
-  here.peer_is_loopback = true;
-  EXPECT_EQ(status_for(service, here), 200);
-  request.path = "/health";
-  EXPECT_EQ(status_for(service, request), 200);
+  for (const Route& route : service.app().routes().routes()) {
+    const std::string path = route.path.substr(0, route.path.find('{'));
+    const std::string target = path == route.path ? path : path + "nothing";
+    for (const auto& [header, permissions] : keys) {
+      const bool may =
+          route.permission == Permission::kNone ||
+          std::find(permissions.begin(), permissions.end(), route.permission) != permissions.end();
+      const int status =
+          service
+              .send(route.method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n" + header +
+                    "Content-Length: 0\r\n\r\n")
+              .status;
+      EXPECT_EQ(status == (header.empty() ? 401 : 403), !may)
+          << route.method << " " << target << " " << header << status;
+      EXPECT_NE(status, header.empty() ? 403 : 401) << route.path;
+    }
+    const RawResponse wrong =
+        service.send(route.method + " " + target +
+                     " HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n"
+                     "Content-Length: 0\r\n\r\n");
+    EXPECT_EQ(wrong.status == 401, route.permission != Permission::kNone) << route.path;
+  }
 }
 
 // service_tier, and what a key is entitled to.
 TEST(App, PriorityAndWeightComeFromRequestAndKey) {
   Service service;
-  security::TestSite site;
-  const std::map<std::string, std::string> keys = {{"a", site.add("a", {"user"})},
-                                                   {"b", site.add("b", {"user"})}};
-  site.of("a").weight = 2.5;
-  site.of("b").batch_only = true;
-  service.app().set_identities(site.shared());
+  const auto identities =
+      security::Identities::create({{"a", crypto::sha256_hex("a-key"), {"use-models"}, 2.5},
+                                    {"b", crypto::sha256_hex("b-key"), {"use-models"}, 1, true}});
+  ASSERT_TRUE(identities);
+  service.app().set_identities(std::make_shared<const security::Identities>(*identities));
   const auto ask = [&](const std::string& key, const std::string& tier) {
     const std::string body = R"({"prompt":"p","max_tokens":1)" +
                              (tier.empty() ? "" : R"(,"service_tier":")" + tier + "\"") + "}";
-    const std::string authorization = key.empty() ? "" : security::bearer(keys.at(key));
+    const std::string authorization =
+        key.empty() ? "" : "Authorization: Bearer " + key + "-key\r\n";
     return service.send("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n" + authorization +
                         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
   };

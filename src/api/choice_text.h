@@ -1,4 +1,4 @@
-// One choice's tokens as text: detokenizer, stop strings, output filter, logprobs. No threads, no
+// One choice's tokens as text: detokenizer, stop strings, output filters, logprobs. No threads, no
 // HTTP.
 #pragma once
 
@@ -19,8 +19,6 @@ struct TokenText {
   float logprob = 0.f;
 };
 
-// Of a token with hidden text only what is shown of it, with logprob 0 and no others: by them
-// somebody with the same model could tell what it was.
 struct TokenInfo {
   TokenText token;
   std::vector<TokenText> top;  // best first
@@ -33,41 +31,28 @@ struct Delta {
 
 class ChoiceText {
  public:
-  // `filter`: null, everything passes.
   ChoiceText(std::shared_ptr<const text::Tokenizer> tokenizer, std::vector<std::string> stop,
-             bool logprobs, std::unique_ptr<OutputFilter> filter = nullptr);
+             bool logprobs, std::vector<std::unique_ptr<OutputFilter>> filters = {});
 
-  // After ended() nothing more is taken.
+  // After a stop string was completed nothing more is taken.
   Delta push(const engine::TokenOut& token);
   Delta finish();  // what was held back; once, at the end
 
-  bool stopped() const { return stops_.matched(); }                 // a stop string was completed
-  bool withheld() const { return filter_ && filter_->withheld(); }  // by the filter
-  bool ended() const { return stopped() || withheld(); }
-  std::int64_t tokens() const { return tokens_; }  // taken so far, the completing one included
+  bool stopped() const { return stops_.matched(); }  // a stop string was completed
+  std::int64_t tokens() const { return tokens_; }    // taken so far, the completing one included
 
  private:
-  struct Pending {
-    TokenInfo info;
-    std::string text;         // what it made final
-    std::int64_t begin = 0;   // where that is in the choice's text
-    bool unfinished = false;  // a code point began in it that the next tokens end
-  };
-  void note(const engine::TokenOut& token, const std::string& text);
-  Delta release(std::string_view text);
-  std::vector<TokenInfo> take_tokens();
-  bool show(Pending& token);
+  Delta release(std::string text);
 
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   text::Detokenizer detokenizer_;
   StopStrings stops_;
-  std::unique_ptr<OutputFilter> filter_;
+  FilterChain filters_;
   const bool logprobs_;
-  std::vector<Pending> pending_;  // not yet given out
+  std::vector<TokenInfo> infos_;  // not yet given out
   std::int64_t tokens_ = 0;
-  std::int64_t made_ = 0;   // bytes out of the detokenizer
-  std::int64_t given_ = 0;  // of them to the filter
-  bool finished_ = false;
+  std::int64_t bytes_ = 0;        // given to the filters
+  std::int64_t first_token_ = 0;  // of the text given to the filters next
 };
 
 }  // namespace hearth::api

@@ -64,7 +64,7 @@ net::HttpResponse asset_response(const net::HttpRequest& request, const Asset& a
 void add_console(RouteTable& routes) {
   for (const Asset& asset : console_assets()) {
     std::string etag = '"' + crypto::sha256_hex(asset.body) + '"';
-    routes.add("GET", std::string(asset.path), kOpen, kBodyMax,
+    routes.add("GET", std::string(asset.path), Permission::kNone, kBodyMax,
                [asset, etag = std::move(etag)](Call call) {
                  call.responder.send(asset_response(call.request, asset, etag));
                },

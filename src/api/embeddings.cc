@@ -35,13 +35,11 @@ std::int64_t now_ns() { return Clock::system().now().time_since_epoch().count();
 
 Embeddings::Embeddings(std::shared_ptr<engine::Engine> engine, std::shared_ptr<TaskPool> pool,
                        std::vector<engine::GenerateRequest> requests, EmbeddingInfo info,
-                       net::Responder responder, std::shared_ptr<ModelMetrics> metrics,
-                       security::QuotaLedger::Lease lease)
+                       net::Responder responder, std::shared_ptr<ModelMetrics> metrics)
     : engine_(std::move(engine)),
       pool_(std::move(pool)),
       info_(std::move(info)),
       metrics_(std::move(metrics)),
-      lease_(std::move(lease)),
       first_id_(requests.front().id),
       requests_(std::move(requests)),
       responder_(std::move(responder)),
@@ -73,7 +71,6 @@ void Embeddings::on_event(engine::Event event) {
   const std::lock_guard lock(mutex_);
   Input& input = inputs_[event.request - first_id_];
   input.embedding = std::move(event.embedding);
-  lease_.charge(input.tokens);
   metrics_->choice_ended(
       {*event.finish, input.tokens, 0, event.timings, event.made_ns - submitted_ns_, 0});
   if (*event.finish == engine::FinishReason::kStop) return end_one(std::nullopt);

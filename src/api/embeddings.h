@@ -19,7 +19,6 @@
 #include "base/task_pool.h"
 #include "engine/engine.h"
 #include "net/responder.h"
-#include "security/quota.h"
 
 namespace hearth::api {
 
@@ -34,8 +33,7 @@ class Embeddings final : public engine::EventSink, public std::enable_shared_fro
   // The ids of `requests` follow one another. There is at least one.
   Embeddings(std::shared_ptr<engine::Engine> engine, std::shared_ptr<TaskPool> pool,
              std::vector<engine::GenerateRequest> requests, EmbeddingInfo info,
-             net::Responder responder, std::shared_ptr<ModelMetrics> metrics,
-             security::QuotaLedger::Lease lease);
+             net::Responder responder, std::shared_ptr<ModelMetrics> metrics);
 
   void start();   // submits; if one is refused, the others are given up and the refusal is answered
   void cancel();  // thread-safe: the client is gone
@@ -55,7 +53,6 @@ class Embeddings final : public engine::EventSink, public std::enable_shared_fro
   const std::shared_ptr<TaskPool> pool_;
   const EmbeddingInfo info_;
   const std::shared_ptr<ModelMetrics> metrics_;
-  security::QuotaLedger::Lease lease_;
   const engine::RequestId first_id_;
   std::vector<engine::GenerateRequest> requests_;  // until start()
   std::int64_t submitted_ns_ = 0;

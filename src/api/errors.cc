@@ -8,13 +8,12 @@ namespace hearth::api {
 
 int status_of(const Error& error) {
   // Ours to be blamed for, but over soon.
-  for (const char* code : {"overloaded", "request_cancelled", "shutting_down", "engine_failed",
-                           "no_threads", "audit_unavailable"})
+  for (const char* code :
+       {"overloaded", "request_cancelled", "shutting_down", "engine_failed", "no_threads"})
     if (error.code == code) return 503;
   if (error.code == "out_of_memory") return 507;
   if (error.code == "model_exists") return 409;
-  for (const char* code : {"priority_not_allowed", "model_not_allowed"})
-    if (error.code == code) return 403;
+  if (error.code == "priority_not_allowed") return 403;
   switch (error.kind) {
     case ErrorKind::kInvalid:
       return 400;

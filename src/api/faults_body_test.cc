@@ -1,7 +1,7 @@
 // Faults in what a request says: JSON, UTF-8, numbers, lengths, templates. The numbers are those of
 // docs/faults.md.
 #include "api/whole_server_fixture.h"
-#include "security/site_fixture.h"
+#include "crypto/sha256.h"
 #include "testing/smollm2_vocab.h"
 #include "text/detokenizer.h"
 
@@ -14,10 +14,11 @@ const std::vector<std::string> kJsonRoutes = {
 
 // As somebody who may use each of them.
 RawResponse post(WholeServer& whole, const std::string& route, const std::string& body) {
-  security::TestSite site;
-  const std::string key = site.add("ops", {"model-admin", "user"});
-  whole.app().set_identities(site.shared());
-  return whole.send(http_post(route, body, security::bearer(key)));
+  const auto identities = security::Identities::create(
+      {{"ops", crypto::sha256_hex("ops-key"), {"manage-models", "use-models"}}});
+  EXPECT_TRUE(identities);
+  whole.app().set_identities(std::make_shared<const security::Identities>(*identities));
+  return whole.send(http_post(route, body, "Authorization: Bearer ops-key\r\n"));
 }
 
 std::string message_of(const RawResponse& response) {

@@ -12,7 +12,6 @@ using engine::FinishReason;
 constexpr float kLogprobMin = -9999.f;  // stands for minus infinity, as in OpenAI's answers
 
 std::string_view finish_text(FinishReason reason) {
-  if (reason == FinishReason::kContentFilter) return "content_filter";
   return reason == FinishReason::kLength ? "length" : "stop";
 }
 

@@ -2,78 +2,28 @@
 
 #include <algorithm>
 
-#include "base/log.h"
-
 namespace hearth::api {
 
 using engine::FinishReason;
 
-namespace {
-
-std::string_view to_text(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kStop:
-      return "stop";
-    case FinishReason::kLength:
-      return "length";
-    case FinishReason::kCancelled:
-      return "cancelled";
-    case FinishReason::kError:
-      return "error";
-  }
-  return "error";
-}
-
-}  // namespace
-
 Generation::Generation(std::shared_ptr<engine::Engine> engine,
                        std::shared_ptr<const text::Tokenizer> tokenizer,
                        std::shared_ptr<TaskPool> pool, engine::GenerateRequest request,
-                       std::vector<std::string> stop,
-                       std::shared_ptr<const security::RedactionPolicy> redaction,
-                       std::unique_ptr<GenerationOutput> output,
-                       std::shared_ptr<ModelMetrics> metrics, security::QuotaLedger::Lease lease,
-                       const Clock& clock)
+                       std::vector<std::string> stop, std::unique_ptr<GenerationOutput> output,
+                       std::shared_ptr<ModelMetrics> metrics, const Clock& clock)
     : engine_(std::move(engine)),
       pool_(std::move(pool)),
       id_(request.id),
       deadline_ns_(request.deadline_ns),
       clock_(clock),
       output_(std::move(output)),
-      metrics_(std::move(metrics)),
-      lease_(std::move(lease)) {
+      metrics_(std::move(metrics)) {
   usage_.prompt_tokens = static_cast<std::int64_t>(request.prompt.size());
-  const bool logprobs = request.sampling.top_logprobs >= 0;
   for (std::int32_t i = 0; i < request.choices; ++i) {
     choices_.push_back(
-        Choice{.text = ChoiceText(tokenizer, stop, logprobs,
-                                  make_filter(redaction, request.trace_id, i, logprobs))});
+        Choice{.text = ChoiceText(tokenizer, stop, request.sampling.top_logprobs >= 0)});
   }
   request_ = std::move(request);
-}
-
-std::unique_ptr<OutputFilter> Generation::make_filter(
-    std::shared_ptr<const security::RedactionPolicy> redaction, const std::string& trace_id,
-    int choice, bool for_tokens) const {
-  if (!redaction) return nullptr;
-  FilterEvents events;
-  // The choices, and with them their filters, are this object's.
-  events.matched = [this, metrics = metrics_, trace_id, choice](const security::Match& match,
-                                                                const std::string& type) {
-    if (audited_) audited_->redacted(type, 1);
-    metrics->redacted(type, name_of(match.action), "output");
-    if (match.action == security::RedactionAction::kMask) return;
-    // Never what it was.
-    log::info("request {}: {} in choice {} at byte {}: {}", trace_id, type, choice, match.begin,
-              name_of(match.action));
-  };
-  events.failed = [metrics = metrics_] { metrics->filter_failed(); };
-  return std::make_unique<OutputFilter>(std::move(redaction), for_tokens, std::move(events));
-}
-
-void Generation::record(std::shared_ptr<AuditedRequest> audited) {
-  audited_ = std::move(audited);
-  if (audited_) audited_->prompt_tokens(usage_.prompt_tokens);
 }
 
 void Generation::start() {
@@ -90,14 +40,12 @@ void Generation::start() {
     fail_with(submitted.error());
     return;
   }
-  lease_.charge(usage_.prompt_tokens);
   if (cancelled_) engine_->cancel(id_);  // the client left before there was anything to cancel
   drain();
 }
 
 void Generation::cancel() {
   cancelled_ = true;
-  if (audited_) audited_->cancelled();
   engine_->cancel(id_);
 }
 
@@ -127,27 +75,21 @@ void Generation::drain() {
 void Generation::handle(engine::Event& event) {
   if (event.choice < 0 || static_cast<std::size_t>(event.choice) >= choices_.size()) return;
   Choice& choice = choices_[static_cast<std::size_t>(event.choice)];
-  if (event.token && !choice.text.ended()) {
+  if (event.token && !choice.text.stopped()) {
     const bool last = event.finish.has_value();
     measure_token(event, choice);
     Delta delta = choice.text.push(*event.token);
-    if (choice.text.ended()) {
+    if (choice.text.stopped()) {
       if (!last) engine_->cancel_choice(id_, event.choice);
       Delta rest = choice.text.finish();
       delta.text += rest.text;
       std::move(rest.tokens.begin(), rest.tokens.end(), std::back_inserter(delta.tokens));
-      tell(event.choice, choice, std::move(delta), reason_of(choice, FinishReason::kStop));
+      tell(event.choice, choice, std::move(delta), FinishReason::kStop);
     } else if (!delta.text.empty()) {
       tell(event.choice, choice, std::move(delta), std::nullopt);
     }
   }
   if (event.finish) handle_finish(event, choice);
-}
-
-// Why the choice ended, if the engine says `told`.
-FinishReason Generation::reason_of(const Choice& choice, FinishReason told) {
-  if (choice.text.withheld()) return FinishReason::kContentFilter;
-  return choice.text.stopped() ? FinishReason::kStop : told;
 }
 
 void Generation::measure_token(const engine::Event& event, Choice& choice) {
@@ -163,24 +105,17 @@ void Generation::measure_token(const engine::Event& event, Choice& choice) {
 void Generation::measure_end(const engine::Event& event, const Choice& choice) {
   ChoiceEnd end;
   // The engine only knows that a choice with a stop string was cancelled.
-  end.reason = reason_of(choice, *event.finish);
+  end.reason = choice.text.stopped() ? FinishReason::kStop : *event.finish;
   end.prompt_tokens = usage_.prompt_tokens;
   end.generated_tokens = choice.text.tokens();
   end.timings = event.timings;
   end.total_ns = event.made_ns - submitted_ns_;
   end.decode_ns = choice.last_token_ns - choice.first_token_ns;
   metrics_->choice_ended(end);
-  lease_.charge(choice.text.tokens());
-  if (audited_) audited_->choice_ended(to_text(end.reason), choice.text.tokens());
 }
 
 void Generation::handle_finish(engine::Event& event, Choice& choice) {
   choice.ended = true;
-  const bool failed =
-      *event.finish == FinishReason::kError || *event.finish == FinishReason::kCancelled;
-  // What was held back may be withheld: then that is the reason for the end.
-  Delta rest;
-  if (!choice.told && !failed) rest = choice.text.finish();
   measure_end(event, choice);
   usage_.cached_tokens = std::max<std::int64_t>(usage_.cached_tokens, event.cached_tokens);
   const auto total = [](const engine::Timings& t) {
@@ -197,7 +132,9 @@ void Generation::handle_finish(engine::Event& event, Choice& choice) {
           Error{ErrorKind::kExhausted, "request_cancelled", "the server gave up the request"});
     }
   } else if (!choice.told) {
-    tell(event.choice, choice, std::move(rest), reason_of(choice, *event.finish));
+    Delta rest = choice.text.finish();
+    const FinishReason reason = choice.text.stopped() ? FinishReason::kStop : *event.finish;
+    tell(event.choice, choice, std::move(rest), reason);
   }
   finish_if_complete();
 }
@@ -215,7 +152,6 @@ void Generation::fail_with(const Error& error) {
   if (!output_) return;
   const auto output = std::move(output_);
   engine_->cancel(id_);
-  lease_ = {};  // before the end is told: whoever hears of it may ask again at once
   if (!cancelled_) output->failed(error);
 }
 
@@ -224,7 +160,6 @@ void Generation::finish_if_complete() {
       std::all_of(choices_.begin(), choices_.end(), [](const Choice& c) { return c.ended; });
   if (!all || !output_) return;
   const auto output = std::move(output_);
-  lease_ = {};
   if (!cancelled_) output->done(usage_, timings_);
 }
 

@@ -2,9 +2,8 @@
 // they are worked off on a pool, one request on one thread at a time.
 //
 // Counting: completion_tokens are the tokens that the engine sent, up to and including the one that
-// completed a stop string or made the filter withhold the rest. An end-of-text token is not sent
-// and not counted (vLLM counts it), so that the count agrees with the logprobs and the tokens of
-// the text.
+// completed a stop string. An end-of-text token is not sent and not counted (vLLM counts it), so
+// that the count agrees with the logprobs and the tokens of the text.
 #pragma once
 
 #include <atomic>
@@ -15,14 +14,12 @@
 #include <string>
 #include <vector>
 
-#include "api/audited_request.h"
 #include "api/choice_text.h"
 #include "api/metrics.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/task_pool.h"
 #include "engine/engine.h"
-#include "security/quota.h"
 
 namespace hearth::api {
 
@@ -49,12 +46,9 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
   Generation(std::shared_ptr<engine::Engine> engine,
              std::shared_ptr<const text::Tokenizer> tokenizer, std::shared_ptr<TaskPool> pool,
              engine::GenerateRequest request, std::vector<std::string> stop,
-             std::shared_ptr<const security::RedactionPolicy> redaction,  // null: none
              std::unique_ptr<GenerationOutput> output, std::shared_ptr<ModelMetrics> metrics,
-             security::QuotaLedger::Lease lease, const Clock& clock);
+             const Clock& clock);
 
-  // Before start(): where its figures are recorded; null: nowhere.
-  void record(std::shared_ptr<AuditedRequest> audited);
   void start();   // submits; a refusal goes to the output
   void cancel();  // thread-safe: the client is gone, the output gets nothing more
 
@@ -69,11 +63,7 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
     std::int64_t last_token_ns = 0;
   };
 
-  std::unique_ptr<OutputFilter> make_filter(
-      std::shared_ptr<const security::RedactionPolicy> redaction, const std::string& trace_id,
-      int choice, bool for_tokens) const;
   std::int64_t now_ns() const { return clock_.now().time_since_epoch().count(); }
-  static engine::FinishReason reason_of(const Choice& choice, engine::FinishReason told);
   void drain();
   void handle(engine::Event& event);
   void handle_finish(engine::Event& event, Choice& choice);
@@ -101,8 +91,6 @@ class Generation final : public engine::EventSink, public std::enable_shared_fro
   engine::Timings timings_;
   std::int64_t submitted_ns_ = 0;
   const std::shared_ptr<ModelMetrics> metrics_;
-  security::QuotaLedger::Lease lease_;       // charged with the prompt once, and with each choice
-  std::shared_ptr<AuditedRequest> audited_;  // may be null
   std::atomic<bool> cancelled_{false};
 };
 

@@ -66,7 +66,7 @@ struct ModelMetrics::Impl {
                       .Name("vllm:request_success_total")
                       .Help("Choices that ended, by the reason for it")
                       .Register(registry);
-    for (const char* reason : {"stop", "length", "abort", "error", "content_filter"}) {
+    for (const char* reason : {"stop", "length", "abort", "error"}) {
       finished.push_back(&ended.Add({{"model_name", model}, {"finished_reason", reason}}));
     }
     const Bounds sizes = size_bounds(context);
@@ -83,17 +83,6 @@ struct ModelMetrics::Impl {
   const prometheus::Labels labels;
   prometheus::Registry registry;
   std::vector<prometheus::Counter*> finished;
-  prometheus::Family<prometheus::Counter>& redactions =
-      prometheus::BuildCounter()
-          .Name("hearth_redactions_total")
-          .Help("What the filter met in texts, by type, what was done, and whose text it was")
-          .Register(registry);
-  prometheus::Counter& filter_failures =
-      prometheus::BuildCounter()
-          .Name("hearth_filter_failures_total")
-          .Help("Texts that were withheld because the filter failed")
-          .Register(registry)
-          .Add(labels);
   prometheus::Histogram* prompt_tokens = nullptr;
   prometheus::Histogram* generation_tokens = nullptr;
   prometheus::Histogram& first_token =
@@ -129,8 +118,7 @@ void ModelMetrics::next_token(std::int64_t since_last_ns) {
 
 void ModelMetrics::choice_ended(const ChoiceEnd& end) {
   static_assert(static_cast<int>(engine::FinishReason::kCancelled) == 2 &&
-                static_cast<int>(engine::FinishReason::kError) == 3 &&
-                static_cast<int>(engine::FinishReason::kContentFilter) == 4);
+                static_cast<int>(engine::FinishReason::kError) == 3);
   impl_->finished[static_cast<std::size_t>(end.reason)]->Increment();
   if (end.reason != engine::FinishReason::kStop && end.reason != engine::FinishReason::kLength) {
     return;  // how soon a request was given up says nothing about the server's speed
@@ -146,17 +134,6 @@ void ModelMetrics::choice_ended(const ChoiceEnd& end) {
                              static_cast<double>(end.generated_tokens - 1));
   }
 }
-
-void ModelMetrics::redacted(std::string_view type, std::string_view action,
-                            std::string_view direction) {
-  prometheus::Labels labels = impl_->labels;
-  labels["type"] = type;
-  labels["action"] = action;
-  labels["direction"] = direction;
-  impl_->redactions.Add(labels).Increment();
-}
-
-void ModelMetrics::filter_failed() { impl_->filter_failures.Increment(); }
 
 struct Metrics::Impl {
   prometheus::Registry registry;

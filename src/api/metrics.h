@@ -6,14 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/messages.h"
 #include "net/server.h"
-#include "security/audit_log.h"
 
 namespace hearth::api {
 
@@ -37,10 +35,6 @@ class ModelMetrics {
   void first_token(std::int64_t since_submit_ns);
   void next_token(std::int64_t since_last_ns);
   void choice_ended(const ChoiceEnd& end);  // latencies and sizes: only kStop and kLength
-  // Something was found in a text. All three are words of this program or of its configuration;
-  // `direction` is "output" or "input".
-  void redacted(std::string_view type, std::string_view action, std::string_view direction);
-  void filter_failed();
 
  private:
   friend class Metrics;
@@ -57,7 +51,6 @@ struct ModelState {
 struct ServerState {
   std::vector<ModelState> models;
   net::ServerStats connections;
-  std::optional<security::AuditStats> audit;  // none: there is no audit log
   std::size_t text_queue = 0;
   std::size_t text_queue_max = 0;
 };

@@ -2,8 +2,6 @@
 
 #include <prometheus/metric_family.h>
 
-#include <chrono>
-
 #include "base/process_stats.h"
 
 namespace hearth::api {
@@ -133,43 +131,6 @@ void collect_connections(Collector& to, const net::ServerStats& stats) {
              stats.disconnects);
 }
 
-void collect_tls(Collector& to, const net::ServerStats& stats) {
-  if (!stats.certificate) return;
-  const net::CertificateStats& certificate = *stats.certificate;
-  using Days = std::chrono::duration<double, std::ratio<86'400>>;
-  to.gauge("hearth_tls_certificate_expiry_days",
-           "Days until the certificate expires; below zero: it has",
-           Days(certificate.expires - std::chrono::system_clock::now()).count());
-  to.gauge("hearth_tls_certificate_reload_failed",
-           "1 while the files there cannot be used and the certificate before them still is",
-           certificate.reload_failed ? 1. : 0.);
-  for (const auto& [result, count] : {std::pair("ok", certificate.reloads_taken),
-                                      std::pair("refused", certificate.reloads_refused)})
-    to.counter("hearth_tls_certificate_reloads_total",
-               "Times that other certificate files were found, by what came of it", count,
-               {{"result", result}});
-  to.counter("hearth_tls_handshakes_total", "TLS handshakes that were completed",
-             stats.tls_handshakes);
-  for (std::size_t i = 0; i < stats.tls_failures.size(); ++i)
-    to.counter("hearth_tls_handshake_failures_total", "TLS handshakes that failed, by the reason",
-               stats.tls_failures[i],
-               {{"reason", std::string(net::name_of(static_cast<net::TlsFailure>(i)))}});
-}
-
-void collect_audit(Collector& to, const security::AuditStats& stats) {
-  for (const auto& [kind, count] : stats.records)
-    to.counter("hearth_audit_records_total", "Records of the audit log", count, {{"kind", kind}});
-  for (std::size_t i = 0; i < stats.failures.size(); ++i)
-    to.counter("hearth_audit_failures_total", "Attempts to write the audit log that failed",
-               stats.failures[i], {{"sink", i == 0 ? "first" : "second"}});
-  to.counter("hearth_audit_refused_total", "Records that no disk took in time", stats.refused);
-  to.counter("hearth_audit_lost_total", "Records that there was no room for", stats.lost);
-  to.gauge("hearth_audit_commit_seconds", "What the last record waited for the disk",
-           stats.last_commit_s);
-  to.gauge("hearth_audit_accepting", "1, or 0 while no disk takes records",
-           stats.accepting ? 1. : 0.);
-}
-
 void collect_process(Collector& to) {
   const ProcessStats stats = process_stats();
   MetricFamily memory;
@@ -198,8 +159,6 @@ std::vector<MetricFamily> collect_state(const ServerState& state) {
   Collector collector;
   for (const ModelState& model : state.models) collect_model(collector, model);
   collect_connections(collector, state.connections);
-  collect_tls(collector, state.connections);
-  if (state.audit) collect_audit(collector, *state.audit);
   collector.gauge("hearth_text_queue_requests", "Requests that wait for parsing and tokenizing",
                   static_cast<double>(state.text_queue));
   collector.gauge("hearth_text_queue_capacity", "How many may wait before more are refused",

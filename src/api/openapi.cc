@@ -137,7 +137,7 @@ OrderedJson responses(const Route& route, Components& components) {
   std::map<int, OrderedJson> found;
   std::set<int> errors(std::begin(kAnyRoute), std::end(kAnyRoute));
   errors.insert(route.doc.errors.begin(), route.doc.errors.end());
-  if (route.access) errors.insert(401);
+  if (route.permission != Permission::kNone) errors.insert(401);
   for (const Answer& answer : route.doc.answers) {
     OrderedJson& response = found[answer.status];
     if (response.is_null()) response["description"] = answer.description;
@@ -196,15 +196,14 @@ void add_parameters(const Route& route, OrderedJson& operation) {
 }
 
 OrderedJson operation(const Route& route, Components& components) {
-  OrderedJson result = {
-      {"operationId", operation_id(route)},
-      {"tags", OrderedJson::array({route.doc.tag})},
-      {"summary", route.doc.summary},
-      {"x-hearth-permission", route.access ? security::to_text(*route.access) : "none"}};
-  if (route.access) {
+  OrderedJson result = {{"operationId", operation_id(route)},
+                        {"tags", OrderedJson::array({route.doc.tag})},
+                        {"summary", route.doc.summary},
+                        {"x-hearth-permission", security::name_of(route.permission)}};
+  if (route.permission != Permission::kNone) {
     result["security"] = OrderedJson::array({{{"key", OrderedJson::array()}}});
     // The identity `local` needs no key, and is never an administrator.
-    if (security::Identity::local().may(*route.access)) {
+    if (route.permission != Permission::kManageModels) {
       result["security"].push_back(OrderedJson::object());
     }
   }

@@ -315,9 +315,9 @@ TEST(OpenApi, HasEveryRouteOfTheTableAndNoOther) {
     served.insert(method + " " + route.path);
     const Json& operation = document["paths"][route.path][method];
     ids.insert(operation["operationId"].get<std::string>());
-    EXPECT_EQ(operation["x-hearth-permission"] == "none", route.permission == kOpen);
-    EXPECT_EQ(operation.contains("security"), route.permission != kOpen) << route.path;
-    EXPECT_EQ(operation["responses"].contains("401"), route.permission != kOpen);
+    EXPECT_EQ(operation["x-hearth-permission"] == "none", route.permission == Permission::kNone);
+    EXPECT_EQ(operation.contains("security"), route.permission != Permission::kNone) << route.path;
+    EXPECT_EQ(operation["responses"].contains("401"), route.permission != Permission::kNone);
     EXPECT_EQ(operation.contains("requestBody"), route.method == "POST");
     if (route.method == "POST") {
       EXPECT_EQ(operation.contains("x-hearth-body-bytes-max"), route.body_bytes_max != kAsServer);
@@ -398,7 +398,7 @@ TEST(OpenApi, AnswersAreAsDescribed) {
 
 TEST(OpenApiDeathTest, ARouteWithoutDocumentationIsRefused) {
   RouteTable table;
-  EXPECT_DEATH(table.add("GET", "/x", kOpen, 0, [](Call) {}, {}), "");
+  EXPECT_DEATH(table.add("GET", "/x", Permission::kNone, 0, [](Call) {}, {}), "");
 }
 
 }  // namespace

@@ -1,78 +1,42 @@
 #include "api/output_filter.h"
 
-#include <exception>
-
-#include "base/fault_point.h"
-#include "base/log.h"
-
 namespace hearth::api {
+namespace {
 
-using security::Match;
-using security::RedactionAction;
-
-OutputFilter::OutputFilter(std::shared_ptr<const security::RedactionPolicy> policy, bool for_tokens,
-                           FilterEvents events)
-    : redactor_(std::move(policy)), for_tokens_(for_tokens), events_(std::move(events)) {}
-
-template <class Work>
-std::string OutputFilter::guarded(Work work) {
-  if (withheld()) return {};
+std::string join(const std::vector<TextSpan>& spans) {
   std::string out;
-  bool failed = FAULT_POINT("output_filter");
-  try {
-    if (!failed) work(out);
-  } catch (const std::exception& error) {
-    // Whatever it is: a text that was not looked at in full must not leave.
-    log::error("the output filter failed: {}", error.what());
-    failed = true;
-  }
-  if (failed) {
-    failed_ = true;
-    end_ = decided_;
-    if (events_.failed) events_.failed();
-    return {};
-  }
-  decided_ = static_cast<std::int64_t>(redactor_.decided());
-  take_matches();
+  for (const TextSpan& span : spans) out += span.text;
   return out;
 }
 
-void OutputFilter::take_matches() {
-  for (const Match& match : redactor_.take_matches()) {
-    if (match.action == RedactionAction::kBlock) end_ = static_cast<std::int64_t>(match.begin);
-    if (for_tokens_ && match.action == RedactionAction::kMask) hidden_.push_back(match);
-    if (!match.continues && events_.matched)
-      events_.matched(match, redactor_.policy().name(match.type));
+}  // namespace
+
+FilterChain::FilterChain(std::vector<std::unique_ptr<OutputFilter>> filters)
+    : filters_(std::move(filters)) {}
+
+std::vector<TextSpan> FilterChain::run(std::vector<TextSpan> spans, std::size_t from) {
+  for (std::size_t i = from; i < filters_.size(); ++i) {
+    std::vector<TextSpan> next;
+    for (TextSpan& span : spans) filters_[i]->push(std::move(span), next);
+    spans = std::move(next);
   }
+  return spans;
 }
 
-std::string OutputFilter::push(std::string_view text) {
-  return guarded([&](std::string& out) { redactor_.push(text, out); });
+std::string FilterChain::push(TextSpan span) {
+  std::vector<TextSpan> spans;
+  spans.push_back(std::move(span));
+  return join(run(std::move(spans), 0));
 }
 
-std::string OutputFilter::finish() {
-  return guarded([&](std::string& out) { redactor_.finish(out); });
-}
-
-std::string OutputFilter::shown(std::int64_t begin, std::string_view original, bool touches_next,
-                                bool& changed) {
-  const auto first = static_cast<std::uint64_t>(begin);
-  const std::uint64_t end = first + original.size();
-  while (!hidden_.empty() && hidden_.front().end <= first) hidden_.erase(hidden_.begin());
+std::string FilterChain::finish() {
   std::string out;
-  std::uint64_t at = first;
-  changed = false;
-  for (const Match& match : hidden_) {
-    if (match.begin >= end + (touches_next ? 1 : 0)) break;
-    changed = true;
-    if (match.begin >= end) break;
-    if (match.begin >= first) {
-      out += original.substr(at - first, match.begin - at);
-      if (!match.continues) out += security::kRedacted;
-    }
-    at = std::min(match.end, end);
+  for (std::size_t i = 0; i < filters_.size(); ++i) {
+    std::vector<TextSpan> last;
+    filters_[i]->finish(last);
+    out += join(run(std::move(last), i + 1));
   }
-  return out += original.substr(at - first);
+  return out;
 }
 
 }  // namespace hearth::api

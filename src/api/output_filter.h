@@ -1,59 +1,38 @@
-// The output filter of one choice: its text passes through a security::Redactor before it leaves.
-// If the filter fails, nothing more leaves.
+// Filters see the text of a choice before it leaves, in pieces with their place, and pass on what
+// may leave. They may hold text back until finish().
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <limits>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
-
-#include "security/redactor.h"
 
 namespace hearth::api {
 
-// What the filter tells besides the text. Any may be empty.
-struct FilterEvents {
-  std::function<void(const security::Match& match, const std::string& type)> matched;
-  std::function<void()> failed;
+struct TextSpan {
+  std::string text;              // whole code points
+  std::int64_t first_byte = 0;   // of the choice's text
+  std::int64_t first_token = 0;  // the tokens it came with: [first_token, end_token)
+  std::int64_t end_token = 0;
 };
 
 class OutputFilter {
  public:
-  // `for_tokens`: shown() will be asked.
-  OutputFilter(std::shared_ptr<const security::RedactionPolicy> policy, bool for_tokens,
-               FilterEvents events);
+  virtual ~OutputFilter() = default;
+  virtual void push(TextSpan span, std::vector<TextSpan>& out) = 0;
+  virtual void finish(std::vector<TextSpan>& out) = 0;
+};
 
-  // The text that may leave now; whole code points if `text` is. Once withheld() nothing more.
-  std::string push(std::string_view text);
+// Filters one after the other; none: everything passes.
+class FilterChain {
+ public:
+  explicit FilterChain(std::vector<std::unique_ptr<OutputFilter>> filters = {});
+  std::string push(TextSpan span);
   std::string finish();
 
-  bool withheld() const { return failed_ || redactor_.blocked(); }
-  // Bytes of the text of which it is known whether they leave.
-  std::int64_t decided() const { return decided_; }
-  // Nothing leaves of the text from here on; known only once withheld().
-  std::int64_t end() const { return end_; }
-
-  // The part of the text from byte `begin` on, as it leaves: `original` without what is hidden, and
-  // kRedacted where something hidden begins. Asked for in order, and only for what is decided.
-  // `changed`: something of it is hidden, or, if it `touches_next`, of the code point behind it.
-  std::string shown(std::int64_t begin, std::string_view original, bool touches_next,
-                    bool& changed);
-
  private:
-  template <class Work>
-  std::string guarded(Work work);
-  void take_matches();
-
-  security::Redactor redactor_;
-  const bool for_tokens_;
-  const FilterEvents events_;
-  std::vector<security::Match> hidden_;  // those that shown() may meet
-  std::int64_t decided_ = 0;
-  std::int64_t end_ = std::numeric_limits<std::int64_t>::max();
-  bool failed_ = false;
+  std::vector<TextSpan> run(std::vector<TextSpan> spans, std::size_t from);
+  std::vector<std::unique_ptr<OutputFilter>> filters_;
 };
 
 }  // namespace hearth::api

@@ -14,8 +14,6 @@
 #include <utility>
 #include <vector>
 
-#include "api/audited_request.h"
-#include "base/clock.h"
 #include "base/json.h"
 #include "net/http.h"
 #include "net/responder.h"
@@ -24,24 +22,12 @@
 namespace hearth::api {
 
 using security::Permission;
-using security::Resource;
-using security::Verb;
-
-// What a route asks of whoever uses it; kOpen: nothing, also with a wrong key.
-using Access = std::optional<Permission>;
-inline constexpr Access kOpen = std::nullopt;
-inline constexpr Permission kUseModels = {Verb::kUse, Resource::kModels};
-inline constexpr Permission kReadModels = {Verb::kRead, Resource::kModels};
-inline constexpr Permission kManageModels = {Verb::kManage, Resource::kModels};
-inline constexpr Permission kReadMetrics = {Verb::kRead, Resource::kMetrics};
-inline constexpr Permission kReadKeys = {Verb::kRead, Resource::kKeys};
 
 struct Call {
   net::HttpRequest request;
   net::Responder responder;
   std::string rest;             // what `{...}` at the end of the route's path stands for
-  security::Identity identity;  // whose request it is
-  std::shared_ptr<AuditedRequest> audited;  // null: of no interest, or there is no audit log
+  security::Identity identity;  // whose request it is, for logs and the engine
 };
 
 // A JSON Schema that the document has once, under this name.
@@ -78,7 +64,7 @@ inline constexpr std::size_t kAsServer = std::numeric_limits<std::size_t>::max()
 struct Route {
   std::string method;
   std::string path;  // "/v1/models" or "/v1/models/{id}", where the last part may contain slashes
-  Access access;
+  Permission permission;
   std::size_t body_bytes_max;
   std::function<void(Call call)> handler;
   RouteDoc doc;
@@ -86,16 +72,13 @@ struct Route {
 
 class RouteTable {
  public:
-  explicit RouteTable(const Clock& clock = Clock::system()) : clock_(clock) {}
-
-  // A function instead of a plain struct, so that no route can forget what it asks for
+  // A function instead of a plain struct, so that no route can forget its permission
   // or its documentation (a summary and an answer at least, which is checked).
-  void add(std::string method, std::string path, Access access, std::size_t body_bytes_max,
+  void add(std::string method, std::string path, Permission permission, std::size_t body_bytes_max,
            std::function<void(Call call)> handler, RouteDoc doc);
 
   // Thread-safe. Before it is called there are no keys, and everyone is `local`.
   void set_identities(std::shared_ptr<const security::Identities> identities);
-  std::shared_ptr<const security::Identities> identities() const;
 
   // Finds the route and checks key, permission and body size; 404, 405 with Allow, 401, 403 or 413
   // otherwise.
@@ -111,24 +94,14 @@ class RouteTable {
 
   const std::vector<Route>& routes() const { return routes_; }
 
-  // Where requests are recorded: those that use something, and all that administer. Set it before
-  // the first dispatch().
-  void set_audit(std::shared_ptr<security::AuditLog> log) { audit_ = std::move(log); }
-
  private:
-  // Whose request it is. None, and it is answered, if it may not use the route.
-  std::optional<security::Identity> identity_for(const Route& route,
-                                                 const net::HttpRequest& request,
-                                                 net::Responder& responder,
-                                                 AuditedRequest* audited) const;
+  std::shared_ptr<const security::Identities> identities() const;
 
-  const Clock& clock_;  // when keys expire
   std::vector<Route> routes_;
   mutable std::mutex mutex_;
   std::shared_ptr<const security::Identities> identities_ =
       std::make_shared<const security::Identities>();
   AnswerObserver observer_;
-  std::shared_ptr<security::AuditLog> audit_;
 };
 
 }  // namespace hearth::api

@@ -12,8 +12,7 @@
 namespace hearth::api {
 
 struct ServedModel {
-  std::string id;       // what clients write into "model"; "default" also means the first one
-  std::string version;  // which files, for the audit log; may be empty
+  std::string id;  // what clients write into "model"; "default" also means the first one
   // Kept by each of its requests too: see engine/engine_reaper.h.
   std::shared_ptr<engine::Engine> engine;
   std::shared_ptr<const text::Tokenizer> tokenizer;            // null: 400 "no_tokenizer"

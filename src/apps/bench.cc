@@ -123,7 +123,7 @@ Status add_profile(backend::Backend& backend, const std::function<Status()>& run
 }
 
 Status bench(const Options& options) {
-  HEARTH_TRY_VOID(lock_in(options.model, {}, options.sealing));
+  HEARTH_TRY_VOID(lock_in(options.model));
   HEARTH_TRY(const auto model, load_model(options));
   HEARTH_TRY(const auto peaks, backend::measure_peaks(model->backend().threads()));
   const model::TokenCost cost = model::token_cost(*model);

@@ -35,13 +35,5 @@ void add_serve(CLI::App& root);
 void add_bench(CLI::App& root);
 void add_bench_serve(CLI::App& group);  // of bench
 void add_synth(CLI::App& root);
-void add_seal(CLI::App& root);
-void add_unseal(CLI::App& root);
-void add_rewrap(CLI::App& root);
-void add_redact(CLI::App& root);  // hearth redact < text
-void add_audit(CLI::App& root);
-void add_backup(CLI::App& root);  // and restore
-void add_keys(CLI::App& root);
-void add_keys_create(CLI::App& group);  // of keys
 
 }  // namespace hearth::apps

@@ -18,9 +18,8 @@ struct Options : ModelOptions {
 };
 
 Status generate(const Options& options) {
+  HEARTH_TRY_VOID(lock_in({options.model, options.draft_model}, {options.tokens}, Network::kNone));
   log::set_level("off");  // one line tells what went wrong
-  HEARTH_TRY_VOID(lock_in({options.model, options.draft_model}, {options.tokens}, Network::kNone,
-                          {options.sealing, options.draft_sealing()}));
   engine::GenerateRequest request;
   HEARTH_TRY(request.prompt, read_tokens(options.tokens));
   request.id = 1;

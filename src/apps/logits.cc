@@ -23,8 +23,8 @@ struct Options : ModelOptions {
 std::string number(float x) { return fmt::format("{:.9g}", x); }
 
 Status logits(const Options& options) {
+  HEARTH_TRY_VOID(lock_in(options.model, {options.tokens}));
   log::set_level("off");  // one line tells what went wrong
-  HEARTH_TRY_VOID(lock_in(options.model, {options.tokens}, options.sealing));
   HEARTH_TRY(const auto tokens, read_tokens(options.tokens));
   HEARTH_TRY(const auto model, load_model(options));
   std::string top;  // "[[id,logit],...],[...]"

@@ -63,7 +63,6 @@ void add_model_options(CLI::App& command, ModelOptions& options, bool positional
   if (positional)
     command.add_option("MODEL", options.model, "A .gguf file, a Hugging Face folder or a name")
         ->required();
-  add_key_options(command, options.sealing);
   command.add_option("--threads", options.threads, "Compute threads; 0: all cores at hand")
       ->check(CLI::Range(0, 1024));
   command
@@ -88,15 +87,12 @@ void add_speculation_options(CLI::App& command, ModelOptions& options) {
       ->check(CLI::IsMember({"auto", "off"}));
   command.add_option("--draft-model", options.draft_model,
                      "A smaller model with the same tokens, which guesses too: as MODEL");
-  check_key_source(command.add_option("--draft-key", options.draft_key,
-                                      "What opens it, where that is not --key"));
 }
 
-Result<model::ModelSource> open_model(const std::string& model, const KeyOptions& keys) {
+Result<model::ModelSource> open_model(const std::string& model) {
   HEARTH_TRY(const store::Store store, store::Store::open_default());
   HEARTH_TRY(const std::string path, store.resolve_model(model));
-  HEARTH_TRY(const sealed::Unsealing unsealing, find_keys(keys));
-  return model::open_source(path, unsealing);
+  return model::open_source(path);
 }
 
 namespace {
@@ -118,21 +114,12 @@ void add_folders(const std::string& model_path, std::vector<std::string>& readab
 
 }  // namespace
 
-Status lock_in(const std::string& model, std::vector<std::string> also_readable,
-               const KeyOptions& keys) {
-  return lock_in(std::vector<std::string>{model}, std::move(also_readable), Network::kNone, {keys});
+Status lock_in(const std::string& model, std::vector<std::string> also_readable) {
+  return lock_in(std::vector<std::string>{model}, std::move(also_readable), Network::kNone);
 }
 
 Status lock_in(const std::vector<std::string>& models, std::vector<std::string> also_readable,
-               Network network, const std::vector<KeyOptions>& keys,
-               std::vector<std::string> writable) {
-  HEARTH_TRY_VOID(prepare_keys(keys));
-  for (const std::string& path : key_files(keys)) {
-    also_readable.push_back(path);
-    // A server reads them again: what is put in their place has to be readable as well.
-    if (network == Network::kListens)
-      also_readable.push_back(std::filesystem::absolute(path).parent_path().string());
-  }
+               Network network) {
   HEARTH_TRY(const store::Store store, store::Store::open_default());
   for (const std::string& model : models)
     if (const auto path = store.resolve_model(model)) add_folders(*path, also_readable);
@@ -140,8 +127,7 @@ Status lock_in(const std::vector<std::string>& models, std::vector<std::string> 
                              "/sys/devices/system/node", "/dev/urandom"})
     also_readable.emplace_back(system);
   also_readable.push_back(store.root());
-  auto state =
-      enter_sandbox({std::move(also_readable), network == Network::kListens, std::move(writable)});
+  auto state = enter_sandbox({std::move(also_readable), network == Network::kListens});
   if (!state) return tl::unexpected<Error>(state.error());
   if (*state == SandboxState::kNone)
     log::warn(
@@ -159,14 +145,14 @@ Result<std::shared_ptr<const model::Model>> load_model(model::ModelSource source
 }
 
 Result<std::shared_ptr<const model::Model>> load_model(const ModelOptions& options) {
-  HEARTH_TRY(auto source, open_model(options.model, options.sealing));
+  HEARTH_TRY(auto source, open_model(options.model));
   return load_model(std::move(source), options);
 }
 
 Result<std::shared_ptr<const model::Model>> load_draft(const ModelOptions& options,
                                                        const model::Model& target) {
   if (options.draft_model.empty()) return nullptr;
-  HEARTH_TRY(auto source, open_model(options.draft_model, options.draft_sealing()));
+  HEARTH_TRY(auto source, open_model(options.draft_model));
   const auto& ours = source.tokenizer;
   const auto& theirs = target.source().tokenizer;
   if (ours && theirs && ours->tokens != theirs->tokens)

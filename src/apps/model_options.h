@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "apps/key_options.h"
 #include "base/result.h"
 #include "engine/local_engine.h"
 #include "model/model.h"
@@ -29,8 +28,6 @@ struct ModelOptions {
   std::string admission = "fair";    // fair, shortest; of commands only `serve` asks for it
   std::string speculation = "auto";  // auto, off
   std::string draft_model;           // a smaller model that guesses; empty: none
-  KeyOptions sealing;                // what opens the model, and the draft model, where sealed
-  std::string draft_key;             // where that has another key; empty: as the model's
   std::string tuner = "slo";         // slo, rule, off; of commands only `serve` asks for these
   double target_tpot_ms = 250;
   double target_ttft_ms = 5000;
@@ -40,31 +37,23 @@ struct ModelOptions {
   std::int64_t queue_tokens_max = 1 << 20;
   std::int64_t cache_mib = 0;          // 0: a quarter of the memory at hand
   std::int64_t prefix_cache_mib = -1;  // -1: as much as the weights take
-
-  KeyOptions draft_sealing() const {
-    // One that guesses changes no answer: beside a sealed model it may be plain.
-    return {draft_key.empty() ? sealing.key : draft_key, sealing.signer, draft_key.empty()};
-  }
 };
 
-// MODEL and --key --signer --threads --precision --ctx --kv-type --max-batch-tokens.
+// MODEL and --threads --precision --ctx --kv-type --max-batch-tokens.
 void add_model_options(CLI::App& command, ModelOptions& options, bool positional = true);
 
-// --speculation, --draft-model and --draft-key, of the commands that answer.
+// --speculation and --draft-model, of the commands that answer.
 void add_speculation_options(CLI::App& command, ModelOptions& options);
 
 // A path, or a name in the store.
-Result<model::ModelSource> open_model(const std::string& model, const KeyOptions& keys = {});
+Result<model::ModelSource> open_model(const std::string& model);
 enum class Network : std::uint8_t { kNone, kListens };
 // From here on this process, and each thread it starts, opens nothing but the model's files and
-// `also_readable` (and the files in the folders `writable`), and reaches nothing over the network
-// (base/sandbox.h). Comes before whatever parses a file that somebody else has made. Before it
-// locks, it gets the keys (prepare_keys()).
+// `also_readable`, and reaches nothing over the network (base/sandbox.h). Comes before whatever
+// parses a file that somebody else has made.
 Status lock_in(const std::vector<std::string>& models, std::vector<std::string> also_readable,
-               Network network, const std::vector<KeyOptions>& keys = {},
-               std::vector<std::string> writable = {});
-Status lock_in(const std::string& model, std::vector<std::string> also_readable = {},
-               const KeyOptions& keys = {});
+               Network network);
+Status lock_in(const std::string& model, std::vector<std::string> also_readable = {});
 Result<std::shared_ptr<const model::Model>> load_model(const ModelOptions& options);
 Result<std::shared_ptr<const model::Model>> load_model(model::ModelSource source,
                                                        const ModelOptions& options);

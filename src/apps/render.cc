@@ -11,7 +11,6 @@ namespace {
 
 struct Options {
   std::string model, messages, tools, chat_template, bos, eos;
-  KeyOptions sealing;
   bool no_generation_prompt = false;
 };
 
@@ -23,8 +22,7 @@ Result<OrderedJson> read_json(const std::string& path) {
 }
 
 Status render(const Options& options, bool bos_given, bool eos_given) {
-  HEARTH_TRY_VOID(lock_in(options.model, {options.messages, options.tools, options.chat_template},
-                          options.sealing));
+  HEARTH_TRY_VOID(lock_in(options.model, {options.messages, options.tools, options.chat_template}));
   const bool bare = options.model.ends_with(".jinja");
   std::shared_ptr<const text::jinja::Template> parsed;
   OrderedJson variables = OrderedJson::object();
@@ -33,7 +31,7 @@ Status render(const Options& options, bool bos_given, bool eos_given) {
   if (bare) {
     HEARTH_TRY(parsed, chat_template({}, options.model));
   } else {
-    HEARTH_TRY(const model::ModelSource source, open_model(options.model, options.sealing));
+    HEARTH_TRY(const model::ModelSource source, open_model(options.model));
     HEARTH_TRY(parsed, chat_template(source, options.chat_template));
     if (source.tokenizer) {
       // make_tokenizer checks that the ids are in range.
@@ -72,7 +70,6 @@ void add_render(CLI::App& root) {
   CLI::App* command = root.add_subcommand("render", "The prompt that a chat template makes");
   command->add_option("MODEL", options->model, "A model, or a template in a .jinja file")
       ->required();
-  add_key_options(*command, options->sealing);
   command->add_option("--messages", options->messages, "A JSON array of messages")->required();
   command->add_option("--tools", options->tools, "A JSON array of tools");
   command->add_option("--chat-template", options->chat_template, "Instead of the model's own");

@@ -237,7 +237,7 @@ Status run(const Options& options) {
   HEARTH_TRY_VOID(lock_in({options.model, options.draft_model},
                           {options.chat_template, "/etc/terminfo", "/lib/terminfo",
                            "/usr/share/terminfo", std::string(home ? home : "") + "/.editrc"},
-                          Network::kNone, {options.sealing, options.draft_sealing()}));
+                          Network::kNone));
   auto blocked = std::make_unique<SignalsBlocked>();
   engine::EngineReaper reaper;
   HEARTH_TRY(api::ServedModel model, load_served(options, reaper));

@@ -4,30 +4,19 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "apps/commands.h"
 #include "apps/serving.h"
 #include "base/log.h"
-#include "base/private_memory.h"
 
 namespace hearth::apps {
 namespace {
-
-// Where a file lies, by its name and after all links.
-void add_file_folders(const std::string& file, std::vector<std::string>& readable) {
-  if (file.empty()) return;
-  std::error_code error;  // what cannot be resolved gets no permission, and reading tells why
-  readable.push_back(std::filesystem::absolute(file, error).parent_path().string());
-  readable.push_back(std::filesystem::weakly_canonical(file, error).parent_path().string());
-}
 
 struct Options : ServedOptions {
   std::string config;
   std::string host;
   int port = 0;
-  std::string tls_certificate, tls_key;
   bool print = false;
   // What stands on the command line, to be put over what the file says.
   std::vector<std::function<void(ServeConfig&)>> given;
@@ -48,8 +37,6 @@ Result<ServeConfig> configuration(const Options& options) {
     config.models.front().model = "smollm2";
   }
   for (const auto& put : options.given) put(config);
-  if (config.tls.certificate.empty() != config.tls.key.empty())
-    return invalid("invalid_config", "--tls-cert and --tls-key go together");
   return config;
 }
 
@@ -67,42 +54,19 @@ Status start(const Options& options) {
                                        "/etc/gai.conf"};
   if (!options.config.empty())
     readable.push_back(std::filesystem::absolute(options.config).parent_path().string());
-  // Before the lock, as OpenSSL reads the system's configuration and modules when it begins.
-  std::unique_ptr<net::TlsWatch> tls;
-  if (config.tls.on()) {
-    HEARTH_TRY(tls, net::TlsWatch::create(config.tls));
-  }
-  // Its files are read again too, and Kubernetes swaps them by symlinks to folders beside them.
-  for (const std::string& file : {config.tls.certificate, config.tls.key, config.tls.client_ca})
-    add_file_folders(file, readable);
-  if (config.site_secret.starts_with("file:"))
-    readable.push_back(
-        std::filesystem::absolute(config.site_secret.substr(5)).parent_path().string());
   std::vector<std::string> models;
-  std::vector<KeyOptions> keys;
   for (const ServedOptions& model : config.models) {
     models.push_back(model.model);
-    keys.push_back(model.sealing);
-    if (!model.draft_model.empty()) {
-      models.push_back(model.draft_model);
-      keys.push_back(model.draft_sealing());
-    }
+    if (!model.draft_model.empty()) models.push_back(model.draft_model);
     readable.push_back(model.chat_template);
   }
-  std::optional<crypto::Ed25519Key> audit_signer;
-  std::vector<std::string> writable;
-  if (config.audit.on()) {
-    HEARTH_TRY(audit_signer, prepare_audit(config.audit));
-    writable = config.audit.folders();
-  }
-  HEARTH_TRY_VOID(
-      lock_in(models, std::move(readable), Network::kListens, keys, std::move(writable)));
-  if (memory_lock() != MemoryLock::kNotAsked) log::info("memory {}", describe(memory_lock()));
+  HEARTH_TRY_VOID(lock_in(models, std::move(readable), Network::kListens));
   std::function<Result<ServeConfig>()> read_again;
-  if (!options.config.empty()) read_again = [&] { return configuration(options); };
-  // Until the server listens to it: models may take long to load.
-  if (read_again || config.tls.on()) std::signal(SIGHUP, SIG_IGN);
-  return serve(std::move(config), std::move(tls), std::move(audit_signer), read_again);
+  if (!options.config.empty()) {
+    std::signal(SIGHUP, SIG_IGN);  // until the server listens to it: models may take long to load
+    read_again = [&] { return configuration(options); };
+  }
+  return serve(std::move(config), read_again);
 }
 
 }  // namespace
@@ -119,9 +83,6 @@ void add_serve(CLI::App& root) {
   command->add_option("--host", options->host, "Address to listen on [127.0.0.1]");
   command->add_option("--port", options->port, "Port to listen on; 0: any [8080]")
       ->check(CLI::Range(0, 65535));
-  command->add_option("--tls-cert", options->tls_certificate,
-                      "PEM file with the certificate: https and nothing else");
-  command->add_option("--tls-key", options->tls_key, "PEM file with its key");
   command->add_option("--chat-template", options->chat_template,
                       "A Jinja file instead of the model's own template");
   command
@@ -158,17 +119,7 @@ void add_serve(CLI::App& root) {
     given("--host", [&o](ServeConfig& config) { config.server.host = o.host; });
     given("--port",
           [&o](ServeConfig& config) { config.server.port = static_cast<std::uint16_t>(o.port); });
-    given("--tls-cert", [&o](ServeConfig& config) { config.tls.certificate = o.tls_certificate; });
-    given("--tls-key", [&o](ServeConfig& config) { config.tls.key = o.tls_key; });
     given("--chat-template", each(&ServedOptions::chat_template));
-    const auto seal = [options](auto member) {
-      return [options, member](ServeConfig& config) {
-        for (ServedOptions& model : config.models) model.sealing.*member = options->sealing.*member;
-      };
-    };
-    given("--key", seal(&KeyOptions::key));
-    given("--signer", seal(&KeyOptions::signer));
-    given("--draft-key", each(&ModelOptions::draft_key));
     given("--threads", each(&ModelOptions::threads));
     given("--precision", each(&ModelOptions::precision));
     given("--ctx", each(&ModelOptions::context));

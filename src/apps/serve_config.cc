@@ -3,7 +3,6 @@
 #include <limits>
 
 #include "apps/model_options.h"
-#include "store/store.h"
 
 namespace hearth::apps {
 namespace {
@@ -14,33 +13,15 @@ constexpr std::int64_t kDay = 24 * 3600 * 1000;  // ms
 void describe_server(Settings& in, ServeConfig& config) {
   in.text("host", config.server.host, "Address or name to listen on.");
   in.integer("port", config.server.port, 0, 65535, "0: any free port.");
-  in.text(
-      "tls_certificate", config.tls.certificate,
-      "PEM file: the certificate, then those between it and a root. With it https (TLS 1.3) is\n"
-      "spoken and nothing else. Read again at SIGHUP, and when it changes.");
-  in.text("tls_key", config.tls.key, "PEM file: its key, not readable by everybody.");
-  in.text("tls_client_ca", config.tls.client_ca,
-          "PEM file: the authorities whose certificates show who a client is, and lists of those\n"
-          "that were taken back (CRLs). Empty: clients are asked for none.");
-  in.choice("tls_client_auth", config.client_auth, {"optional", "required"},
-            "Whether a client without a certificate may come in.");
   in.integer("io_threads", config.server.io_threads, 1, 64, "Threads that read and write sockets.");
-  in.list(
-      "allowed_hosts", config.server.allowed_hosts,
-      "Names under which clients may ask for this server (header Host), besides its address,\n"
-      "localhost and the names in tls_certificate. Others are refused: a page on the web cannot\n"
-      "reach it by a name of its own.");
+  in.list("allowed_hosts", config.server.allowed_hosts,
+          "Names under which clients may ask for this server (header Host), besides its address\n"
+          "and localhost. Others are refused: a page on the web cannot reach it by a name of its "
+          "own.");
   in.integer("text_threads", config.app.text_threads, 1, 64,
              "Threads that read JSON, render templates and tokenize.");
   in.choice("log_level", config.log_level, {"trace", "debug", "info", "warn", "error", "off"},
             "The environment's HEARTH_LOG wins.");
-  config.tls.client_required = config.client_auth == "required";
-  if (config.tls.certificate.empty() != config.tls.key.empty())
-    in.check(invalid("invalid_config", "tls_certificate and tls_key go together"));
-  if (!config.tls.on() && !config.tls.client_ca.empty())
-    in.check(invalid("invalid_config", "tls_client_ca needs tls_certificate and tls_key"));
-  if (config.tls.client_ca.empty() && config.tls.client_required)
-    in.check(invalid("invalid_config", "tls_client_auth = \"required\" needs tls_client_ca"));
 }
 
 void describe_limits(Settings& in, ServeConfig& config) {
@@ -57,7 +38,7 @@ void describe_limits(Settings& in, ServeConfig& config) {
   in.integer("connections_per_address_max", l.connections_per_address_max, 1, 1'000'000,
              "From one address that is not this machine; more: 503.");
   in.duration("header_timeout_ms", l.header_timeout, 100, kDay,
-              "From a request's first byte to its last header: 408. Also for a TLS handshake.");
+              "From a request's first byte to its last header: 408.");
   in.duration("body_timeout_ms", l.body_timeout, 100, kDay, "For the whole body: 408.");
   in.duration("body_grace_ms", l.body_grace, 0, kDay, "Before body_bytes_per_s_min applies.");
   in.integer("body_bytes_per_s_min", l.body_bytes_per_s_min, 1, 1 << 30,
@@ -101,82 +82,17 @@ void describe_requests(Settings& in, api::RequestLimits& l) {
   in.integer("inputs_max", l.inputs_max, 1, 2048, "Texts of one request for embeddings.");
 }
 
-void describe_role(Settings& in, security::RoleEntry& role) {
-  in.text("name", role.name, "");
-  in.list("grants", role.grants,
-          "\"VERB RESOURCE\" or \"VERB RESOURCE:NAME\", where NAME may end in *. Verbs: use, read, "
-          "manage, grant;\nresources: models, adapters, metrics, keys, roles, audit, config, "
-          "rollout. For example \"use models:small*\".");
-  in.check(security::check(role));
-}
-
-void describe_identity(Settings& in, security::IdentityEntry& identity) {
-  constexpr std::int64_t kMost = std::int64_t{1} << 50;
-  security::Quota& quota = identity.quota;
-  in.text("name", identity.name, "For logs and the audit trail.");
-  in.list("roles", identity.roles,
-          "Of user, model-admin, system-admin, security-admin, auditor and those of [[roles]]. "
-          "Nobody may\nhave two of system-admin, security-admin and auditor.");
-  in.list("models", identity.models,
-          "The only ones for it; a name may end in *. Empty: all that its roles allow.");
-  in.list("certificates", identity.certificates,
-          "Names in its client certificate: \"dns:NAME\", \"uri:URI\", \"email:ADDRESS\".");
-  in.number("weight", identity.weight, 0.01, 100,
-            "Of its share of a model while many wait: with 2 it gets twice what another gets.");
-  in.boolean("batch_only", identity.batch_only,
-             "Its requests wait for those of all others, as with service_tier flex.");
-  in.integer("requests_per_minute", quota.requests_per_minute, 0, kMost,
-             "On this instance; 0: no limit. More: 429.");
-  in.integer("tokens_per_minute", quota.tokens_per_minute, 0, kMost,
-             "Of prompts and answers, on this instance; 0: no limit. More: 429.");
-  in.integer("tokens_per_day", quota.tokens_per_day, 0, kMost,
-             "Until midnight UTC, on this instance since its start; 0: no limit. More: 429.");
-  in.integer("concurrent_requests", quota.concurrent_requests, 0, kMost,
-             "On this instance; 0: no limit. More: 429.");
-  in.integer("context_max", quota.context_max, 0, kMost,
-             "Tokens of a prompt and its answer; 0: what the model takes. More: 400.");
-  in.check(security::check(identity));
-}
-
 void describe_key(Settings& in, security::KeyEntry& key) {
-  in.text("id", key.id, "What stands between \"hk_\" and the second \"_\" of the key.");
-  in.text("identity", key.identity, "Whose it is.");
-  in.text("hash", key.hash, "As `hearth keys create` prints it; never the key itself.");
-  in.text("expires", key.expires,
-          "\"2027-06-30\" (its end) or \"2027-06-30T12:00:00Z\"; empty: never.");
-  in.list("roles", key.roles, "Of those of its identity; empty: all.");
+  in.text("name", key.name, "Whose it is, for logs.");
+  in.text("sha256", key.sha256,
+          "Of the key, in hex. For a new one: openssl rand -hex 32, then\n"
+          "printf %s \"$KEY\" | sha256sum");
+  in.list("permissions", key.permissions, "Of use-models, read-metrics, manage-models.");
+  in.number("weight", key.weight, 0.01, 100,
+            "Of its share of a model while many wait: with 2 it gets twice what another gets.");
+  in.boolean("batch_only", key.batch_only,
+             "Its requests wait for those of all others, as with service_tier flex.");
   in.check(security::check(key));
-}
-
-void describe_redaction(Settings& in, security::RedactionOptions& options) {
-  const std::vector<std::string_view> actions = {"mask", "block", "log", "off"};
-  in.choice("phone", options.phone, actions,
-            "Mobile numbers of mainland China. mask: [REDACTED] stands for it; block: the answer "
-            "ends before\nit, finish_reason content_filter; log: only counted and logged, without "
-            "the text.");
-  in.choice("bank_card", options.bank_card, actions, "Numbers of bank cards.");
-  in.choice("id_card", options.id_card, actions, "Numbers of Chinese identity cards.");
-  in.choice("email", options.email, actions, "E-mail addresses.");
-  in.boolean("strict_digits", options.strict_digits,
-             "Mask every run of 11 digits and of 16 or more, whatever it is.");
-  in.boolean("input", options.input, "Filter prompts as well, before the model sees them.");
-  in.list("words", options.words,
-          "Found wherever they stand, also inside of other words; 256 bytes each at most.");
-  in.boolean("words_ignore_case", options.words_ignore_case, "Of ASCII letters.");
-  in.choice("words_action", options.words_action, actions, "For all words.");
-  in.tables<security::PatternOptions>(
-      "patterns", "Regular expressions in the syntax of RE2.", options.patterns,
-      [&](Settings& t, security::PatternOptions& pattern) {
-        t.text("name", pattern.name, "For metrics and the log: a-z, 0-9, _ and -.");
-        t.text("regex", pattern.regex, "Must not match the empty text.");
-        t.choice("action", pattern.action, actions, "As above.");
-        t.integer("bytes_max", pattern.bytes_max, 1, security::kPatternBytesMax,
-                  "Longer matches do not count. So much of a stream may have to wait.");
-        if (const auto valid = security::Pattern::create(pattern); !valid)
-          t.check(tl::unexpected(valid.error()));
-      });
-  if (const auto valid = security::RedactionPolicy::create(options); !valid)
-    in.check(tl::unexpected(valid.error()));
 }
 
 // What one entry has and no other may have too; empty: nothing.
@@ -193,10 +109,6 @@ bool is_taken(const std::vector<Entry>& entries, const Entry& entry, std::string
 
 void describe(Settings& in, ServedOptions& model) {
   in.text("model", model.model, "A .gguf file, a Hugging Face folder or a name in the store.");
-  in.text("key", model.sealing.key,
-          "What opens it where it is sealed: file:PATH, env:NAME (32 bytes) or passphrase.");
-  in.text("signer", model.sealing.signer,
-          "A file with the Ed25519 public key (PEM) that must have signed it; empty: nobody.");
   in.text("id", model.id, "What clients call it; empty: the file's name.");
   in.text("chat_template", model.chat_template,
           "A Jinja file instead of the model's own template.");
@@ -228,15 +140,12 @@ void describe(Settings& in, ServedOptions& model) {
             "Tokens guessed from what a text said before and computed together, where that pays.");
   in.text("draft_model", model.draft_model,
           "A smaller model with the same tokens, which guesses too; empty: none.");
-  in.text("draft_key", model.draft_key, "What opens that where it is not `key`.");
   in.integer("max_batch_tokens", model.batch_tokens_max, 1, 1 << 20, "Tokens computed per step.");
   in.integer("running_max", model.running_max, 1, 65'536, "Answers computed side by side.");
   in.integer("queue_requests_max", model.queue_requests_max, 0, 1'000'000,
              "Requests that wait; more: 429.");
   in.integer("queue_tokens_max", model.queue_tokens_max, 1, std::int64_t{1} << 40,
              "Tokens of the prompts that wait; more: 429.");
-  in.check(check_key_source(model.sealing.key));
-  in.check(check_key_source(model.draft_key));
   if (model.model.empty()) in.check(invalid("invalid_config", "[[models]] must say its model"));
 }
 
@@ -258,45 +167,15 @@ void describe(Settings& in, ServeConfig& config) {
         if (is_taken(config.models, model, &ServedOptions::id))
           t.check(invalid("invalid_config", "two models are called {}", model.id));
       });
-  in.table("security", "SIGHUP reads it again, and the three lists below.", [&](Settings& t) {
-    t.text("site_secret", config.site_secret,
-           "What keys are hashed with: \"file:PATH\" or \"env:NAME\", 64 hex digits. Empty: the "
-           "file that\n`hearth keys create` makes in the folder of the models.");
-  });
-  in.table("audit", "The audit log. Read at the start only.",
-           [&](Settings& t) { describe(t, config.audit); });
-  in.tables<security::RoleEntry>(
-      "roles", "Roles of your own, besides the ready ones.", config.identities.roles,
-      [&](Settings& t, security::RoleEntry& role) {
-        describe_role(t, role);
-        if (is_taken(config.identities.roles, role, &security::RoleEntry::name))
-          t.check(invalid("invalid_config", "two roles are called {}", role.name));
-      });
-  in.tables<security::IdentityEntry>(
-      "identities",
-      "Who may do what. Without a key whoever comes from this machine may use models and read "
-      "metrics.",
-      config.identities.identities, [&](Settings& t, security::IdentityEntry& identity) {
-        describe_identity(t, identity);
-        if (is_taken(config.identities.identities, identity, &security::IdentityEntry::name))
-          t.check(invalid("invalid_config", "two identities are called {}", identity.name));
-      });
   in.tables<security::KeyEntry>(
-      "keys", "The keys by which they are known; `hearth keys create` prints an entry.",
-      config.identities.keys, [&](Settings& t, security::KeyEntry& key) {
+      "keys",
+      "Keys and what they permit. Without a key whoever comes from this machine may use models "
+      "and read\nmetrics; /admin needs a key with manage-models. SIGHUP reads them again.",
+      config.keys, [&](Settings& t, security::KeyEntry& key) {
         describe_key(t, key);
-        if (is_taken(config.identities.keys, key, &security::KeyEntry::id))
-          t.check(invalid("invalid_config", "two keys have the id {}", key.id));
+        if (is_taken(config.keys, key, &security::KeyEntry::sha256))
+          t.check(invalid("invalid_config", "key {}: another entry has the same key", key.name));
       });
-  in.table("redaction",
-           "What is hidden in answers, and in what is logged. SIGHUP reads it again; requests that "
-           "are\nopen keep to what held when they began.",
-           [&](Settings& t) { describe_redaction(t, config.redaction); });
-}
-
-Result<std::string> default_site_secret() {
-  HEARTH_TRY(const store::Store store, store::Store::open_default());
-  return "file:" + store.root() + "/site.key";
 }
 
 Result<ServeConfig> read_config(const std::string& path) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <iterator>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -16,8 +15,6 @@
 #include "base/log.h"
 #include "model/token_cost.h"
 #include "ops/engine_tuner.h"
-#include "security/audit_record.h"
-#include "store/store.h"
 
 namespace hearth::apps {
 namespace {
@@ -34,11 +31,6 @@ MemoryNeed need_of(const model::ModelSource& source, const ModelOptions& options
     const double exact = 4.0 * static_cast<double>(tensor.elems());
     weights += options.precision == "f32" ? std::max(stored, exact) : stored;
   }
-  // Rows of the embedding are read as they are stored: of a sealed file they stay decrypted.
-  if (source.sealed)
-    for (const char* const name : {"token_embd.weight", "model.embed_tokens.weight"})
-      if (const TensorView* const tensor = source.weights->find(name))
-        weights += static_cast<double>(tensor->data.size());
   return {static_cast<std::int64_t>(weights), kBesidesBytes + (options.cache_mib << 20)};
 }
 
@@ -128,41 +120,20 @@ Result<api::ServedModel> load(OpenedModel opened, engine::EngineReaper& reaper,
   return served;
 }
 
-// A version in the store is named by its content (store.h): .../models/NAME/VERSION/FILE. Of other
-// files, their size and when they were written tell one from the next.
-std::string version_of(const std::string& path) {
-  std::error_code error;
-  const auto absolute = std::filesystem::weakly_canonical(path, error);
-  if (const auto store = store::Store::open_default()) {
-    const auto root = std::filesystem::weakly_canonical(store->root(), error) / "models";
-    const auto below = absolute.lexically_relative(root);
-    auto part = below.begin();
-    if (std::distance(part, below.end()) >= 2 && *part != "..") return (++part)->string();
-  }
-  const auto written = std::filesystem::last_write_time(absolute, error);
-  if (error) return {};
-  std::uintmax_t bytes = std::filesystem::file_size(absolute, error);
-  if (error) bytes = 0;  // a folder
-  return fmt::format("{}-{}", bytes,
-                     security::audit_time(std::chrono::file_clock::to_sys(written)));
-}
-
 Result<OpenedModel> open(const ServedOptions& options) {
   OpenedModel opened;
   opened.options = options;
-  HEARTH_TRY(opened.source, open_model(options.model, options.sealing));
+  HEARTH_TRY(opened.source, open_model(options.model));
   const model::ModelSource& source = opened.source;
   HEARTH_TRY_VOID(source.config());
   opened.need = need_of(source, options);
   if (!options.draft_model.empty()) {
-    HEARTH_TRY(const model::ModelSource draft,
-               open_model(options.draft_model, options.draft_sealing()));
+    HEARTH_TRY(const model::ModelSource draft, open_model(options.draft_model));
     HEARTH_TRY_VOID(draft.config());
     opened.need.weights += need_of(draft, options).weights;
   }
   api::ServedModel& served = opened.served;
   served.id = options.id.empty() ? source.name : options.id;
-  served.version = version_of(source.path);
   HEARTH_TRY(served.chat_template, chat_template(source, options.chat_template));
   if (source.tokenizer) {
     HEARTH_TRY(served.tokenizer, make_model_tokenizer(source));

@@ -6,7 +6,6 @@
 #include "apps/commands.h"
 #include "apps/model_options.h"
 #include "base/json.h"
-#include "base/private_memory.h"
 #include "model/decoder.h"
 
 namespace hearth::apps {
@@ -14,7 +13,6 @@ namespace {
 
 struct Options {
   std::string model;
-  KeyOptions sealing;
   bool json = false;
 };
 
@@ -30,8 +28,6 @@ OrderedJson describe(const model::ModelSource& source, const model::ModelConfig&
   out["name"] = source.name;
   out["path"] = source.path;
   out["format"] = source.gguf ? "gguf" : "safetensors";
-  out["sealed"] = source.sealed;
-  if (source.sealed) out["memory"] = hearth::describe(memory_lock());
   out["architecture"] = c.family;
   out["title"] = metadata(source, "general.name");
   out["licence"] = metadata(source, "general.license");
@@ -86,8 +82,8 @@ std::string as_text(const OrderedJson& d) {
 }
 
 Status show(const Options& options) {
-  HEARTH_TRY_VOID(lock_in(options.model, {}, options.sealing));
-  HEARTH_TRY(const model::ModelSource source, open_model(options.model, options.sealing));
+  HEARTH_TRY_VOID(lock_in(options.model));
+  HEARTH_TRY(const model::ModelSource source, open_model(options.model));
   HEARTH_TRY(const model::ModelConfig config, source.config());
   if (!model::find_family(config.family))
     return fail(ErrorKind::kUnsupported, "unknown_architecture", "architecture {} is not supported",
@@ -104,7 +100,6 @@ void add_show(CLI::App& root) {
   CLI::App* command = root.add_subcommand("show", "What a model is");
   command->add_option("MODEL", options->model, "A .gguf file, a Hugging Face folder or a name")
       ->required();
-  add_key_options(*command, options->sealing);
   command->add_flag("--json", options->json, "One JSON document");
   command->callback([options] { finish_command(show(*options)); });
 }

@@ -11,15 +11,14 @@ namespace {
 
 struct Options {
   std::string model, text, file;
-  KeyOptions sealing;
   bool no_bos = false;
   bool no_parse_special = false;
   bool json = false;
 };
 
 Status tokenize(const Options& options) {
-  HEARTH_TRY_VOID(lock_in(options.model, {options.file}, options.sealing));
-  HEARTH_TRY(const model::ModelSource source, open_model(options.model, options.sealing));
+  HEARTH_TRY_VOID(lock_in(options.model, {options.file}));
+  HEARTH_TRY(const model::ModelSource source, open_model(options.model));
   HEARTH_TRY(const auto tokenizer, make_model_tokenizer(source));
   text::TextPiece piece;
   piece.text = options.text;
@@ -49,7 +48,6 @@ void add_tokenize(CLI::App& root) {
   CLI::App* command = root.add_subcommand("tokenize", "Text to token ids");
   command->add_option("MODEL", options->model, "A .gguf file, a Hugging Face folder or a name")
       ->required();
-  add_key_options(*command, options->sealing);
   CLI::Option* text = command->add_option("--text", options->text, "The text");
   CLI::Option* file = command->add_option("--file", options->file, "A file with the text");
   text->excludes(file);

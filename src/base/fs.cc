@@ -139,20 +139,6 @@ class PosixFileSystem final : public FileSystem {
     return std::make_unique<PosixWritable>(fd, path);
   }
 
-  Status overwrite(const std::string& path, std::uint64_t offset, std::string_view bytes) override {
-    const Descriptor fd(open_retrying(path, O_WRONLY | O_NOFOLLOW));
-    if (fd.get() < 0) return disk_error("open", path, errno);
-    while (!bytes.empty()) {
-      const ssize_t n = ::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return disk_error("write", path, errno);
-      bytes.remove_prefix(static_cast<std::size_t>(n));
-      offset += static_cast<std::uint64_t>(n);
-    }
-    if (::fsync(fd.get()) != 0) return disk_error("sync", path, errno);
-    return {};
-  }
-
   Result<std::unique_ptr<ReadableFile>> open_read(const std::string& path) override {
     const int fd = open_retrying(path, O_RDONLY | O_NONBLOCK);  // a FIFO must not hang us
     if (fd < 0) return disk_error("open", path, errno);

@@ -1,6 +1,5 @@
 // The disk behind an interface, for code that must survive kill -9 and power cuts: tests replace it
-// by one that fails at a chosen step (testing/failing_fs.h). Only what the model store and sealed
-// files need.
+// by one that fails at a chosen step (testing/failing_fs.h). Only what the model store needs.
 #pragma once
 
 #include <cstddef>
@@ -52,10 +51,6 @@ class FileSystem {
   // Creates the file when it is missing; `truncate` drops what was there. Never through a symlink.
   virtual Result<std::unique_ptr<WritableFile>> open_append(const std::string& path,
                                                             bool truncate) = 0;
-  // Puts `bytes` over those from `offset` on, which lie in the file; on return they survive a power
-  // cut. One meanwhile may leave any part of them. Missing: kNotFound.
-  virtual Status overwrite(const std::string& path, std::uint64_t offset,
-                           std::string_view bytes) = 0;
   // Missing: kNotFound.
   virtual Result<std::unique_ptr<ReadableFile>> open_read(const std::string& path) = 0;
   // Replaces `to` atomically. Durable only after sync_folder of both folders.

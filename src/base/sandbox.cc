@@ -25,8 +25,6 @@ int landlock_create(const landlock_ruleset_attr* attr, std::size_t size, std::ui
 
 constexpr std::uint64_t kReadFile = LANDLOCK_ACCESS_FS_READ_FILE;
 constexpr std::uint64_t kReadFolder = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
-constexpr std::uint64_t kWriteFolder = kReadFolder | LANDLOCK_ACCESS_FS_WRITE_FILE |
-                                       LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE;
 // Everything of Landlock's first version: what is handled and not allowed is forbidden.
 constexpr std::uint64_t kAll = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1;
 
@@ -44,22 +42,6 @@ class Descriptor {
   const int fd_;
 };
 
-// What beneath it may be opened, and how; what is not there needs no permission.
-Status allow(int rules, const std::string& path, std::uint64_t folder, std::uint64_t file) {
-  const Descriptor target(open(path.c_str(), O_PATH | O_CLOEXEC));
-  if (target.get() < 0) return {};
-  struct stat st = {};
-  landlock_path_beneath_attr beneath = {};
-  beneath.parent_fd = target.get();
-  beneath.allowed_access = fstat(target.get(), &st) == 0 && S_ISDIR(st.st_mode) ? folder : file;
-  // EBADFD: a pipe (a shell's <(...)), which Landlock does not govern.
-  if (syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) != 0 &&
-      errno != EBADFD)
-    return fail(ErrorKind::kInternal, "sandbox_failed", "Landlock: {}: {}", path,
-                std::strerror(errno));
-  return {};
-}
-
 Result<bool> restrict_files(const SandboxPolicy& policy) {
   if (landlock_create(nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) < 1) return false;
   landlock_ruleset_attr attr = {};
@@ -67,10 +49,20 @@ Result<bool> restrict_files(const SandboxPolicy& policy) {
   const Descriptor rules(landlock_create(&attr, sizeof attr, 0));
   if (rules.get() < 0)
     return fail(ErrorKind::kInternal, "sandbox_failed", "Landlock: {}", std::strerror(errno));
-  for (const std::string& path : policy.readable)
-    HEARTH_TRY_VOID(allow(rules.get(), path, kReadFolder, kReadFile));
-  for (const std::string& path : policy.writable)
-    HEARTH_TRY_VOID(allow(rules.get(), path, kWriteFolder, kReadFile));
+  for (const std::string& path : policy.readable) {
+    const Descriptor target(open(path.c_str(), O_PATH | O_CLOEXEC));
+    if (target.get() < 0) continue;  // what is not there needs no permission
+    struct stat st = {};
+    landlock_path_beneath_attr beneath = {};
+    beneath.parent_fd = target.get();
+    beneath.allowed_access =
+        fstat(target.get(), &st) == 0 && S_ISDIR(st.st_mode) ? kReadFolder : kReadFile;
+    // EBADFD: a pipe (a shell's <(...)), which Landlock does not govern.
+    if (syscall(SYS_landlock_add_rule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) != 0 &&
+        errno != EBADFD)
+      return fail(ErrorKind::kInternal, "sandbox_failed", "Landlock: {}: {}", path,
+                  std::strerror(errno));
+  }
   if (syscall(SYS_landlock_restrict_self, rules.get(), 0) != 0)
     return fail(ErrorKind::kInternal, "sandbox_failed", "Landlock: {}", std::strerror(errno));
   return true;

@@ -14,7 +14,6 @@ struct SandboxPolicy {
   std::vector<std::string>
       readable;          // files, and folders with all beneath; nothing else can be opened
   bool listens = false;  // may accept TCP connections; it still makes none
-  std::vector<std::string> writable = {};  // folders whose files may be made, written, removed
 };
 
 enum class SandboxState : std::uint8_t {
@@ -25,7 +24,7 @@ enum class SandboxState : std::uint8_t {
 
 // For this thread and all that it starts from now on; cannot be taken back. After it: no sockets
 // (or, for a server, none that reaches out: no connect, no datagrams), no fork, no exec, no ptrace,
-// no mounting, no new files but in `writable` (EPERM or EACCES). Standard streams stay open.
+// no mounting, no new files (EPERM or EACCES). Standard streams stay open.
 Result<SandboxState> enter_sandbox(const SandboxPolicy& policy);
 
 }  // namespace hearth

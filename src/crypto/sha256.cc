@@ -40,14 +40,6 @@ std::string Sha256::hex() {
   return text;
 }
 
-std::array<std::byte, 32> sha256(std::span<const std::byte> bytes) {
-  std::array<std::byte, 32> digest{};
-  HEARTH_CHECK(EVP_Digest(bytes.data(), bytes.size(),
-                          static_cast<unsigned char*>(static_cast<void*>(digest.data())), nullptr,
-                          EVP_sha256(), nullptr) == 1);
-  return digest;
-}
-
 std::string sha256_hex(std::string_view bytes) {
   Sha256 hash;
   hash.update(bytes);

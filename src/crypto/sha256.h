@@ -1,10 +1,7 @@
 // SHA-256 (FIPS 180-4) of a stream.
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -25,9 +22,6 @@ class Sha256 {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-// The digest itself.
-std::array<std::byte, 32> sha256(std::span<const std::byte> bytes);
 
 std::string sha256_hex(std::string_view bytes);
 

@@ -71,7 +71,6 @@ enum class FinishReason : std::uint8_t {
   kLength,  // max_tokens or the context is full
   kCancelled,
   kError,
-  kContentFilter,  // set by the front: the output filter withholds the rest
 };
 
 struct Timings {

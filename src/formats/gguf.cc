@@ -118,18 +118,17 @@ Result<std::shared_ptr<const GgufFile>> GgufFile::parse(std::span<const std::byt
   return file;
 }
 
-Result<std::shared_ptr<const GgufFile>> GgufFile::open(const std::string& path,
-                                                       const sealed::Unsealing& unsealing) {
-  HEARTH_TRY(auto opened, open_model_file(path, unsealing));
+Result<std::shared_ptr<const GgufFile>> GgufFile::open(const std::string& path) {
+  HEARTH_TRY(auto mapped, MappedFile::open(path));
   const auto read = [&]() -> Result<std::shared_ptr<const GgufFile>> {
-    HEARTH_TRY(GgufHeader header, parse_gguf_header(opened->bytes(), opened.get()));
+    HEARTH_TRY(GgufHeader header, parse_gguf_header(mapped->bytes()));
     std::shared_ptr<GgufFile> file(new GgufFile());
-    file->file_bytes_ = static_cast<std::int64_t>(opened->bytes().size());
-    file->files_.push_back(opened);
+    file->file_bytes_ = static_cast<std::int64_t>(mapped->bytes().size());
+    file->files_.push_back(mapped);
     file->metadata_ = std::move(header.metadata);
     HEARTH_TRY_VOID(file->add_tensors(header));
     HEARTH_TRY(const auto count, file->get_u64("split.count"));
-    if (count.value_or(1) > 1) HEARTH_TRY_VOID(file->add_parts(path, unsealing));
+    if (count.value_or(1) > 1) HEARTH_TRY_VOID(file->add_parts(path));
     return file;
   };
   auto file = read();
@@ -149,7 +148,7 @@ Status GgufFile::add_tensors(GgufHeader& header) {
 }
 
 // The other parts lie beside the first, under names that differ in the number only.
-Status GgufFile::add_parts(const std::string& path, const sealed::Unsealing& unsealing) {
+Status GgufFile::add_parts(const std::string& path) {
   HEARTH_TRY(const auto count, get_u64("split.count"));
   HEARTH_TRY(const auto number, get_u64("split.no"));
   HEARTH_TRY(const auto tensors, get_u64("split.tensors.count"));
@@ -166,8 +165,8 @@ Status GgufFile::add_parts(const std::string& path, const sealed::Unsealing& uns
   }
   for (std::uint64_t i = 1; i < *count; ++i) {
     const std::string part = fmt::format("{}-{:05}-of-{:05}.gguf", name->prefix, i + 1, *count);
-    HEARTH_TRY(auto opened, open_model_file(part, unsealing));
-    auto header = parse_gguf_header(opened->bytes(), opened.get());
+    HEARTH_TRY(auto mapped, MappedFile::open(part));
+    auto header = parse_gguf_header(mapped->bytes());
     if (!header) return prefixed(part, std::move(header).error());
     GgufFile single;  // for its typed access
     single.metadata_ = std::move(header->metadata);
@@ -178,8 +177,8 @@ Status GgufFile::add_parts(const std::string& path, const sealed::Unsealing& uns
                  its_number.value_or(0), its_count.value_or(0), i, *count);
     }
     HEARTH_TRY_VOID(add_tensors(*header));
-    file_bytes_ += static_cast<std::int64_t>(opened->bytes().size());
-    files_.push_back(std::move(opened));
+    file_bytes_ += static_cast<std::int64_t>(mapped->bytes().size());
+    files_.push_back(std::move(mapped));
   }
   if (tensors && *tensors != tensors_.size()) {
     return bad("split.tensors.count is {}, but the parts hold {} tensors", *tensors,
@@ -296,7 +295,7 @@ const TensorView* GgufFile::find(std::string_view name) const {
   return it == by_name_.end() ? nullptr : &tensors_[it->second];
 }
 
-const ModelFile* GgufFile::file_of(std::span<const std::byte> range) const {
+const MappedFile* GgufFile::file_of(std::span<const std::byte> range) const {
   return file_holding(files_, range);
 }
 

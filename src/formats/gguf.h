@@ -14,7 +14,7 @@
 
 #include "base/result.h"
 #include "formats/gguf_header.h"
-#include "formats/model_file.h"
+#include "formats/mapped_file.h"
 #include "formats/weights.h"
 
 namespace hearth {
@@ -22,9 +22,8 @@ namespace hearth {
 class GgufFile final : public Weights {
  public:
   // Errors: "invalid_gguf" (kInvalid), "unsupported_gguf" and "unsupported_tensor_kind"
-  // (kUnsupported), those of open_model_file(); the path stands in front of the message.
-  static Result<std::shared_ptr<const GgufFile>> open(const std::string& path,
-                                                      const sealed::Unsealing& unsealing = {});
+  // (kUnsupported), those of MappedFile; the path stands in front of the message.
+  static Result<std::shared_ptr<const GgufFile>> open(const std::string& path);
   // One file in memory, which must outlive the result and its tensors.
   static Result<std::shared_ptr<const GgufFile>> parse(std::span<const std::byte> bytes);
 
@@ -46,15 +45,15 @@ class GgufFile final : public Weights {
   const TensorView* find(std::string_view name) const override;
   std::span<const TensorView> tensors() const override { return tensors_; }
   std::int64_t file_bytes() const override { return file_bytes_; }
-  const ModelFile* file_of(std::span<const std::byte> range) const override;
+  const MappedFile* file_of(std::span<const std::byte> range) const override;
 
  private:
   GgufFile() = default;
   const GgufValue* value(std::string_view key) const;
   Status add_tensors(GgufHeader& header);
-  Status add_parts(const std::string& path, const sealed::Unsealing& unsealing);
+  Status add_parts(const std::string& path);
 
-  std::vector<std::shared_ptr<const ModelFile>> files_;     // none for parse()
+  std::vector<std::shared_ptr<const MappedFile>> files_;    // none for parse()
   std::map<std::string, GgufValue, std::less<>> metadata_;  // of the first part
   std::vector<TensorView> tensors_;
   std::map<std::string, std::size_t, std::less<>> by_name_;

@@ -7,7 +7,6 @@
 #include <string_view>
 #include <utility>
 
-#include "formats/model_file.h"
 #include "formats/shown_name.h"
 
 namespace hearth {
@@ -27,8 +26,7 @@ tl::unexpected<Error> bad(fmt::format_string<Args...> format, Args&&... args) {
 
 class Reader {
  public:
-  Reader(std::span<const std::byte> bytes, const ModelFile* opened)
-      : bytes_(bytes), opened_(opened), ready_(opened ? 0 : bytes.size()) {}
+  explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
 
   std::uint64_t left() const { return bytes_.size() - at_; }
   std::uint64_t position() const { return at_; }
@@ -47,7 +45,6 @@ class Reader {
                  left());
     }
     const auto raw = bytes_.subspan(at_, static_cast<std::size_t>(size));
-    if (raw.size() > ready_ - std::min(ready_, at_)) HEARTH_TRY_VOID(make_ready(at_ + raw.size()));
     at_ += static_cast<std::size_t>(size);
     return raw;
   }
@@ -58,18 +55,7 @@ class Reader {
   }
 
  private:
-  // The bytes up to `end`, and as many more as make asking rare.
-  Status make_ready(std::size_t end) {
-    constexpr std::size_t kStep = 1 << 20;
-    end = std::min(bytes_.size(), end + kStep);
-    HEARTH_TRY_VOID(opened_->need(bytes_.subspan(ready_, end - ready_)));
-    ready_ = end;
-    return {};
-  }
-
   std::span<const std::byte> bytes_;
-  const ModelFile* opened_;
-  std::size_t ready_;  // of bytes_, from the beginning
   std::size_t at_ = 0;
 };
 
@@ -243,8 +229,8 @@ Status check_version(std::uint32_t version) {
 
 }  // namespace
 
-Result<GgufHeader> parse_gguf_header(std::span<const std::byte> file, const ModelFile* opened) {
-  Reader in(file, opened);
+Result<GgufHeader> parse_gguf_header(std::span<const std::byte> file) {
+  Reader in(file);
   HEARTH_TRY(const auto magic, in.number<std::uint32_t>("the header"));
   if (magic != kGgufMagic) return bad("not a GGUF file (it does not begin with \"GGUF\")");
   HEARTH_TRY(const auto version, in.number<std::uint32_t>("the header"));

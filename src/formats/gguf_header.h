@@ -35,11 +35,7 @@ struct GgufHeader {
   std::vector<GgufTensorInfo> tensors;  // in the order of the file
 };
 
-class ModelFile;
-
-// Versions 2 and 3, little endian. The result refers to `file`, which must outlive it. Where it is
-// the content of `opened`, that is asked for each part before it is read.
-Result<GgufHeader> parse_gguf_header(std::span<const std::byte> file,
-                                     const ModelFile* opened = nullptr);
+// Versions 2 and 3, little endian. The result refers to `file`, which must outlive it.
+Result<GgufHeader> parse_gguf_header(std::span<const std::byte> file);
 
 }  // namespace hearth

@@ -4,9 +4,7 @@
 #include <utility>
 
 #include "base/fs.h"
-#include "formats/model_file.h"
 #include "formats/safetensors.h"
-#include "formats/sealed_writer.h"
 
 namespace hearth {
 namespace {
@@ -16,39 +14,12 @@ constexpr std::uint64_t kTokenizerBytesMax = 256u << 20;
 constexpr std::uint64_t kIndexBytesMax = 64u << 20;
 constexpr std::uint64_t kSmallBytesMax = 8u << 20;
 
-// A file of text, sealed or not. Of sealed ones the text is copied from memory that is verified.
-class TextFiles {
- public:
-  TextFiles(std::string folder, const sealed::Unsealing& unsealing)
-      : folder_(std::move(folder)), unsealing_(unsealing) {}
-
-  std::string path(const char* name) const { return folder_ + "/" + name; }
-
-  // Nothing: there is no such file.
-  Result<std::optional<std::string>> read(const char* name, std::uint64_t bytes_max) const {
-    auto text = content(path(name), bytes_max);
-    if (!text && text.error().kind == ErrorKind::kNotFound) return std::nullopt;
-    if (!text) return tl::unexpected<Error>(std::move(text).error());
-    return *std::move(text);
-  }
-
- private:
-  Result<std::string> content(const std::string& path, std::uint64_t bytes_max) const {
-    HEARTH_TRY(const bool is_sealed, sealed::is_sealed(FileSystem::real(), path));
-    if (!is_sealed && !unsealing_.signer)
-      return read_small_file(FileSystem::real(), path, bytes_max);
-    HEARTH_TRY(const auto file, open_model_file(path, unsealing_));
-    const auto bytes = file->bytes();
-    if (bytes.size() > bytes_max)
-      return fail(ErrorKind::kTooLarge, "file_too_large", "{} has {} bytes; at most {} are read",
-                  path, bytes.size(), bytes_max);
-    HEARTH_TRY_VOID(file->need(bytes));
-    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  }
-
-  const std::string folder_;
-  const sealed::Unsealing& unsealing_;
-};
+Result<std::optional<std::string>> read_optional(const std::string& path, std::uint64_t bytes_max) {
+  auto text = read_small_file(FileSystem::real(), path, bytes_max);
+  if (!text && text.error().kind == ErrorKind::kNotFound) return std::nullopt;
+  if (!text) return tl::unexpected<Error>(std::move(text).error());
+  return *std::move(text);
+}
 
 Result<Json> read_json(const std::string& path, const std::string& text) {
   auto json = parse_json(text, {.bytes_max = kSmallBytesMax});
@@ -57,36 +28,35 @@ Result<Json> read_json(const std::string& path, const std::string& text) {
 }
 
 // Where both are there, Hugging Face takes the single file.
-Result<std::shared_ptr<const Weights>> open_weights(const std::string& folder,
-                                                    const TextFiles& files,
-                                                    const sealed::Unsealing& unsealing) {
-  auto single = Safetensors::open(files.path("model.safetensors"), unsealing);
+Result<std::shared_ptr<const Weights>> open_weights(const std::string& folder) {
+  auto single = Safetensors::open(folder + "/model.safetensors");
   if (single || single.error().kind != ErrorKind::kNotFound) return single;
-  HEARTH_TRY(const auto index, files.read("model.safetensors.index.json", kIndexBytesMax));
+  HEARTH_TRY(const auto index,
+             read_optional(folder + "/model.safetensors.index.json", kIndexBytesMax));
   if (!index) return single;
-  return Safetensors::open_sharded(folder, *index, unsealing);
+  return Safetensors::open_sharded(folder, *index);
 }
 
 }  // namespace
 
-Result<HfFolder> open_hf_folder(const std::string& path, const sealed::Unsealing& unsealing) {
+Result<HfFolder> open_hf_folder(const std::string& path) {
   HfFolder folder;
-  const TextFiles files(path, unsealing);
-  HEARTH_TRY(const auto config, files.read("config.json", kSmallBytesMax));
+  const std::string config_path = path + "/config.json";
+  HEARTH_TRY(const auto config, read_optional(config_path, kSmallBytesMax));
   if (!config) {
-    return fail(ErrorKind::kNotFound, "file_not_found", "{}: no such file",
-                files.path("config.json"));
+    return fail(ErrorKind::kNotFound, "file_not_found", "{}: no such file", config_path);
   }
-  HEARTH_TRY(folder.config, read_json(files.path("config.json"), *config));
-  HEARTH_TRY(const auto generation, files.read("generation_config.json", kSmallBytesMax));
+  HEARTH_TRY(folder.config, read_json(config_path, *config));
+  const std::string generation_path = path + "/generation_config.json";
+  HEARTH_TRY(const auto generation, read_optional(generation_path, kSmallBytesMax));
   if (generation) {
-    HEARTH_TRY(folder.generation_config,
-               read_json(files.path("generation_config.json"), *generation));
+    HEARTH_TRY(folder.generation_config, read_json(generation_path, *generation));
   }
-  HEARTH_TRY(folder.tokenizer_json, files.read("tokenizer.json", kTokenizerBytesMax));
-  HEARTH_TRY(folder.tokenizer_config_json, files.read("tokenizer_config.json", kSmallBytesMax));
-  HEARTH_TRY(folder.chat_template, files.read("chat_template.jinja", kSmallBytesMax));
-  HEARTH_TRY(folder.weights, open_weights(path, files, unsealing));
+  HEARTH_TRY(folder.tokenizer_json, read_optional(path + "/tokenizer.json", kTokenizerBytesMax));
+  HEARTH_TRY(folder.tokenizer_config_json,
+             read_optional(path + "/tokenizer_config.json", kSmallBytesMax));
+  HEARTH_TRY(folder.chat_template, read_optional(path + "/chat_template.jinja", kSmallBytesMax));
+  HEARTH_TRY(folder.weights, open_weights(path));
   return folder;
 }
 

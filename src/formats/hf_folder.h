@@ -21,7 +21,6 @@ struct HfFolder {
 };
 
 // config.json and the weights must be there. Each JSON or text file has a size limit (kTooLarge).
-// Each of the files may be sealed.
-Result<HfFolder> open_hf_folder(const std::string& path, const sealed::Unsealing& unsealing = {});
+Result<HfFolder> open_hf_folder(const std::string& path);
 
 }  // namespace hearth

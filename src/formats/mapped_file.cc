@@ -12,7 +12,6 @@
 #include <limits>
 
 #include "base/fault_point.h"
-#include "base/private_memory.h"
 
 namespace hearth {
 namespace {
@@ -67,7 +66,7 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
 }
 
 MappedFile::~MappedFile() {
-  ::munmap(const_cast<std::byte*>(bytes().data()), bytes().size());  // munmap takes no const
+  ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());  // munmap takes no const
   if (direct_ >= 0) ::close(direct_);
 }
 
@@ -75,15 +74,15 @@ bool MappedFile::in_page_cache(std::span<const std::byte> range) const {
   if (range.empty()) return true;
   constexpr std::size_t kSamples = 16;
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  const auto first = static_cast<std::size_t>(range.data() - bytes().data()) / page;
+  const auto first = static_cast<std::size_t>(range.data() - bytes_.data()) / page;
   const std::size_t pages =
-      (static_cast<std::size_t>(range.data() - bytes().data()) + range.size() - 1) / page - first +
+      (static_cast<std::size_t>(range.data() - bytes_.data()) + range.size() - 1) / page - first +
       1;
   const std::size_t samples = std::min(pages, kSamples);
   std::size_t present = 0;
   for (std::size_t i = 0; i < samples; ++i) {
     auto* const address =
-        const_cast<std::byte*>(bytes().data()) + (first + i * pages / samples) * page;
+        const_cast<std::byte*>(bytes_.data()) + (first + i * pages / samples) * page;
     unsigned char state = 1;
     if (::mincore(address, page, &state) != 0) return true;
     present += state & 1;
@@ -92,10 +91,10 @@ bool MappedFile::in_page_cache(std::span<const std::byte> range) const {
 }
 
 Result<bool> MappedFile::read_direct(std::size_t offset, std::span<std::byte> to) const {
-  HEARTH_CHECK(offset < bytes().size() && offset % kDirectBytes == 0);
+  HEARTH_CHECK(offset < bytes_.size() && offset % kDirectBytes == 0);
   HEARTH_CHECK(to.size() % kDirectBytes == 0);
   if (direct_ < 0 || FAULT_POINT("file.refuses_direct")) return false;
-  const std::size_t wanted = std::min(to.size(), bytes().size() - offset);
+  const std::size_t wanted = std::min(to.size(), bytes_.size() - offset);
   std::size_t done = 0;
   while (done < wanted) {
     const ::ssize_t n =
@@ -119,8 +118,19 @@ void MappedFile::drop_pages(std::span<const std::byte> range) const {
   const std::uintptr_t begin = (first + page - 1) / page * page;
   const std::uintptr_t end = (first + range.size()) / page * page;
   if (begin >= end) return;
+  // Only advice: a kernel that refuses it costs memory, nothing else.
   auto* const whole_pages = const_cast<std::byte*>(range.data()) + (begin - first);
-  discard_pages(whole_pages, end - begin);
+  (void)::madvise(whole_pages, end - begin, MADV_DONTNEED);
+}
+
+const MappedFile* file_holding(std::span<const std::shared_ptr<const MappedFile>> files,
+                               std::span<const std::byte> range) {
+  for (const auto& file : files) {
+    const auto bytes = file->bytes();
+    if (range.data() >= bytes.data() && range.data() < bytes.data() + bytes.size())
+      return file.get();
+  }
+  return nullptr;
 }
 
 }  // namespace hearth

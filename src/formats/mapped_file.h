@@ -12,21 +12,20 @@
 #include <string>
 
 #include "base/result.h"
-#include "formats/model_file.h"
 
 namespace hearth {
 
-class MappedFile final : public ModelFile {
+class MappedFile {
  public:
   // Refused: anything but a regular file (folders, FIFOs, devices), and empty files. Missing:
   // kNotFound.
   static Result<std::shared_ptr<const MappedFile>> open(const std::string& path);
 
-  ~MappedFile() override;
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
 
-  Status need(std::span<const std::byte>) const override { return {}; }
-  void drop_pages(std::span<const std::byte> range) const override;
-  const MappedFile* as_mapped() const override { return this; }
+  std::span<const std::byte> bytes() const { return bytes_; }
 
   // Whether most of `range`, which must lie in bytes(), is in the page cache, by a sample of its
   // pages. True also where the system does not tell: it tells who owns the file or may write it.
@@ -39,10 +38,19 @@ class MappedFile final : public ModelFile {
   static constexpr std::size_t kDirectBytes = 4096;
   Result<bool> read_direct(std::size_t offset, std::span<std::byte> to) const;
 
- private:
-  MappedFile(std::span<const std::byte> bytes, int direct) : ModelFile(bytes), direct_(direct) {}
+  // Lets go of the whole pages inside `range`, which must lie in bytes(); they are read from the
+  // file again when touched.
+  void drop_pages(std::span<const std::byte> range) const;
 
+ private:
+  MappedFile(std::span<const std::byte> bytes, int direct) : bytes_(bytes), direct_(direct) {}
+
+  std::span<const std::byte> bytes_;
   int direct_;  // descriptor for read_direct(), or -1
 };
+
+// The one of `files` whose mapping `range` lies in, or null.
+const MappedFile* file_holding(std::span<const std::shared_ptr<const MappedFile>> files,
+                               std::span<const std::byte> range);
 
 }  // namespace hearth

@@ -126,7 +126,7 @@ TEST_F(MappedFileTest, FindsTheFileThatHoldsARange) {
   const auto a = MappedFile::open(folder_.write("a", std::string(100, 'x')));
   const auto b = MappedFile::open(folder_.write("b", std::string(100, 'x')));
   ASSERT_TRUE(a && b);
-  const std::shared_ptr<const ModelFile> files[] = {*a, *b};
+  const std::shared_ptr<const MappedFile> files[] = {*a, *b};
   EXPECT_EQ(file_holding(files, (*b)->bytes().subspan(99)), b->get());
   EXPECT_EQ(file_holding(files, (*a)->bytes()), a->get());
   const std::byte elsewhere{};

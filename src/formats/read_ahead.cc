@@ -7,7 +7,6 @@
 #include <system_error>
 #include <utility>
 
-#include "base/private_memory.h"
 #include "base/start_thread.h"
 
 namespace hearth {
@@ -31,8 +30,7 @@ constexpr std::size_t round_up(std::size_t n) {
 
 }  // namespace
 
-ReadAhead::ReadAhead(const Weights& weights, std::vector<Ranges> steps, Choice choice)
-    : unseal_(weights, steps) {
+ReadAhead::ReadAhead(const Weights& weights, std::vector<Ranges> steps, Choice choice) {
   for (Ranges& ranges : steps) steps_.emplace_back().wanted = std::move(ranges);
   plan(weights, choice);
   if (blocks_.empty() || start()) return;
@@ -62,8 +60,7 @@ void ReadAhead::plan(const Weights& weights, Choice choice) {
     bool cached = true;
     bool in_files = true;
     for (const auto& range : step.wanted) {
-      const ModelFile* const holder = weights.file_of(range);
-      const MappedFile* const file = holder ? holder->as_mapped() : nullptr;
+      const MappedFile* const file = weights.file_of(range);
       if (!file || range.empty()) {
         in_files = false;
         break;
@@ -170,7 +167,7 @@ void ReadAhead::release(std::size_t index) {
     const std::size_t end = step.place + step.bytes;
     const std::size_t unused =
         next_block_ == blocks_.size() ? step.place : std::max(step.place, ring_bytes_);
-    if (unused < end) discard_pages(memory_.data() + unused, end - unused);
+    if (unused < end) (void)::madvise(memory_.data() + unused, end - unused, MADV_DONTNEED);
     held_.pop_front();
   }
   room_.notify_all();
@@ -183,7 +180,6 @@ Result<ReadAhead::Ranges> ReadAhead::next(const Ranges& wanted) {
   HEARTH_CHECK(std::equal(
       wanted.begin(), wanted.end(), step.wanted.begin(), step.wanted.end(),
       [](const auto& a, const auto& b) { return a.data() == b.data() && a.size() == b.size(); }));
-  HEARTH_TRY_VOID(unseal_.next());
   if (step.bytes == 0) return wanted;
   std::unique_lock lock(mutex_);
   complete_.wait(lock, [&] { return step.open_blocks == 0; });

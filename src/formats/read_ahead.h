@@ -4,8 +4,7 @@
 // half of what a fast drive gives. So the ranges that are not in the page cache are read by a few
 // threads into memory of our own, in the order in which they will be asked for. The rest stays
 // where it is: what is cached, what a file system does not read so, what is too large, and
-// everything where there is no thread or no memory for this. What lies in sealed files is
-// UnsealAhead's.
+// everything where there is no thread or no memory for this.
 #pragma once
 
 #include <condition_variable>
@@ -19,8 +18,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "formats/mapped_file.h"
-#include "formats/unseal_ahead.h"
 #include "formats/weights.h"
 
 namespace hearth {
@@ -37,8 +34,8 @@ class ReadAhead {
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
 
-  // The same bytes, in our memory or in the file's, until the next call. `wanted` is the next
-  // step. Errors: those of MappedFile::read_direct and ModelFile::need. One caller at a time.
+  // The same bytes, in our memory or in the mapping, until the next call. `wanted` is the next
+  // step. Errors: those of MappedFile::read_direct. One caller at a time.
   Result<Ranges> next(const Ranges& wanted);
 
   // How much of what next() has given did not come from the mapping.
@@ -70,7 +67,6 @@ class ReadAhead {
   bool place(std::size_t step);
   void release(std::size_t step);
 
-  UnsealAhead unseal_;
   std::vector<Step> steps_;
   std::vector<Block> blocks_;
   std::size_t ring_bytes_ = 0;  // of memory_, used as a ring

@@ -32,10 +32,10 @@ class Bytes final : public Weights {
     for (const auto& file : files) n += static_cast<std::int64_t>(file->bytes().size());
     return n;
   }
-  const ModelFile* file_of(std::span<const std::byte> range) const override {
+  const MappedFile* file_of(std::span<const std::byte> range) const override {
     return file_holding(files, range);
   }
-  std::vector<std::shared_ptr<const ModelFile>> files;
+  std::vector<std::shared_ptr<const MappedFile>> files;
 };
 
 class ReadAheadTest : public ::testing::Test {

@@ -132,11 +132,9 @@ Result<std::string> resolve_shard(const std::string& folder, const std::string& 
 
 }  // namespace
 
-// `opened`: whose content `bytes` are, asked before any of it is read; null: they can be read.
-Status Safetensors::add(std::span<const std::byte> bytes, const ModelFile* opened) {
+Status Safetensors::add(std::span<const std::byte> bytes) {
   std::uint64_t header_bytes = 0;
   if (bytes.size() < sizeof header_bytes) return bad("the file is shorter than its header");
-  if (opened) HEARTH_TRY_VOID(opened->need(bytes.first(sizeof header_bytes)));
   std::memcpy(&header_bytes, bytes.data(), sizeof header_bytes);
   if (header_bytes > bytes.size() - sizeof header_bytes) {
     return bad("a header of {} bytes cannot be in a file of {}", header_bytes, bytes.size());
@@ -145,7 +143,6 @@ Status Safetensors::add(std::span<const std::byte> bytes, const ModelFile* opene
     return bad("a header of {} bytes; at most {} are read", header_bytes, kHeaderBytesMax);
   }
   const auto size = static_cast<std::size_t>(header_bytes);
-  if (opened) HEARTH_TRY_VOID(opened->need(bytes.first(sizeof header_bytes + size)));
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + sizeof header_bytes,
                               size);
   const auto data = bytes.subspan(sizeof header_bytes + size);
@@ -178,23 +175,22 @@ Status Safetensors::add(std::span<const std::byte> bytes, const ModelFile* opene
 
 Result<std::shared_ptr<const Safetensors>> Safetensors::parse(std::span<const std::byte> bytes) {
   std::shared_ptr<Safetensors> file(new Safetensors());
-  HEARTH_TRY_VOID(file->add(bytes, nullptr));
+  HEARTH_TRY_VOID(file->add(bytes));
   return file;
 }
 
-Result<std::shared_ptr<const Safetensors>> Safetensors::open(const std::string& path,
-                                                             const sealed::Unsealing& unsealing) {
-  HEARTH_TRY(auto opened, open_model_file(path, unsealing));
+Result<std::shared_ptr<const Safetensors>> Safetensors::open(const std::string& path) {
+  HEARTH_TRY(auto mapped, MappedFile::open(path));
   std::shared_ptr<Safetensors> file(new Safetensors());
-  if (auto added = file->add(opened->bytes(), opened.get()); !added) {
+  if (auto added = file->add(mapped->bytes()); !added) {
     return prefixed(path, std::move(added).error());
   }
-  file->files_.push_back(std::move(opened));
+  file->files_.push_back(std::move(mapped));
   return file;
 }
 
-Result<std::shared_ptr<const Safetensors>> Safetensors::open_sharded(
-    const std::string& folder, std::string_view index_json, const sealed::Unsealing& unsealing) {
+Result<std::shared_ptr<const Safetensors>> Safetensors::open_sharded(const std::string& folder,
+                                                                     std::string_view index_json) {
   const auto in_index = [&](Error error) {
     return prefixed(folder + "/model.safetensors.index.json", std::move(error));
   };
@@ -216,13 +212,13 @@ Result<std::shared_ptr<const Safetensors>> Safetensors::open_sharded(
   for (const std::string& name : names) {
     auto path = resolve_shard(folder, name);
     if (!path) return in_index(std::move(path).error());
-    HEARTH_TRY(auto opened, open_model_file(*path, unsealing));
+    HEARTH_TRY(auto mapped, MappedFile::open(*path));
     const std::size_t first = all->tensors_.size();
-    if (auto added = all->add(opened->bytes(), opened.get()); !added) {
+    if (auto added = all->add(mapped->bytes()); !added) {
       return prefixed(folder + "/" + name, std::move(added).error());
     }
     ranges[name] = {first, all->tensors_.size()};
-    all->files_.push_back(std::move(opened));
+    all->files_.push_back(std::move(mapped));
   }
   for (const auto& [tensor, shard] : map->items()) {
     const auto it = all->by_name_.find(tensor);
@@ -241,7 +237,7 @@ const TensorView* Safetensors::find(std::string_view name) const {
   return it == by_name_.end() ? nullptr : &tensors_[it->second];
 }
 
-const ModelFile* Safetensors::file_of(std::span<const std::byte> range) const {
+const MappedFile* Safetensors::file_of(std::span<const std::byte> range) const {
   return file_holding(files_, range);
 }
 

@@ -1,5 +1,5 @@
 // One view of a model's tensors, whichever file they come from. Nothing is copied: data points into
-// the file's memory (model_file.h), which the Weights object keeps alive.
+// the mapped file, which the Weights object keeps alive.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "formats/model_file.h"
+#include "formats/mapped_file.h"
 #include "tensor/dtype.h"
 
 namespace hearth {
@@ -34,17 +34,12 @@ class Weights {
   virtual const TensorView* find(std::string_view name) const = 0;  // nullptr when absent
   virtual std::span<const TensorView> tensors() const = 0;          // in file order
   virtual std::int64_t file_bytes() const = 0;                      // all files together
-  // The file that `range` lies in; null where the whole is in memory (parse()).
-  virtual const ModelFile* file_of(std::span<const std::byte> range) const = 0;
+  // The file whose mapping holds `range`; null where the whole is in memory (parse()).
+  virtual const MappedFile* file_of(std::span<const std::byte> range) const = 0;
   // Tells the kernel that pages of the mapping are not needed soon (after repacking); content
   // stays.
   void drop_pages(std::span<const std::byte> range) const {
-    if (const ModelFile* const file = file_of(range)) file->drop_pages(range);
-  }
-  // ModelFile::need(): a tensor's data may be read after this, or while ReadAhead gives it.
-  Status need(std::span<const std::byte> range) const {
-    const ModelFile* const file = file_of(range);
-    return file ? file->need(range) : Status();
+    if (const MappedFile* const file = file_of(range)) file->drop_pages(range);
   }
 };
 

@@ -105,7 +105,6 @@ Status read_rope(const Keys& keys, ModelConfig& c) {
     if (factors->dtype != DType::kF32 || factors->elems() != c.head_dim / 2) {
       return bad_config("rope_freqs.weight does not hold {} F32 numbers", c.head_dim / 2);
     }
-    HEARTH_TRY_VOID(keys.file().need(factors->data));
     c.rope.freq_factors.resize(static_cast<std::size_t>(factors->elems()));
     std::memcpy(c.rope.freq_factors.data(), factors->data.data(), factors->data.size());
   }

@@ -150,9 +150,8 @@ Result<Loader::Ends> Loader::ends() {
   HEARTH_TRY(const TensorView* const matrix,
              find(Role::kEmbedding, -1, false, {config_.vocab, config_.d_model}));
   // Rows of the embedding are read from the file as tokens ask for them, so it is not read ahead:
-  // what is packed for the head leaves it in the page cache. Of a sealed file they stay decrypted.
+  // what is packed for the head leaves it in the page cache.
   if (ahead_) {
-    HEARTH_TRY_VOID(source_.weights->need(matrix->data));
     HEARTH_TRY(ends.embedding, backend_.prepare_embedding(*matrix, config_.tied_embeddings));
     source_.weights->drop_pages(matrix->data);
   }

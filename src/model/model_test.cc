@@ -16,7 +16,6 @@
 #include "base/json.h"
 #include "model/model.h"
 #include "testing/quantized_model.h"
-#include "testing/sealed_sample.h"
 #include "testing/temp_folder.h"
 
 namespace hearth::model {
@@ -46,9 +45,8 @@ struct Runner {
   std::int64_t position = 0;
 
   explicit Runner(const std::string& path, backend::CpuOptions options,
-                  ReadAhead::Choice read_ahead = ReadAhead::Choice::kUncached,
-                  const sealed::Unsealing& unsealing = {}) {
-    auto source = open_source(path, unsealing);
+                  ReadAhead::Choice read_ahead = ReadAhead::Choice::kUncached) {
+    auto source = open_source(path);
     EXPECT_TRUE(source) << source.error().message;
     auto backend = backend::make_cpu_backend(options);
     EXPECT_TRUE(backend);
@@ -183,82 +181,6 @@ TEST(Model, ReadPastThePageCacheOrMappedIsTheSame) {
   }
 }
 
-// Each file of a folder, or a file, in small chunks, so that tensors lie across many.
-void seal_model(const std::string& from, const std::string& to) {
-  namespace fs = std::filesystem;
-  const auto seal = [](const std::string& plain, const std::string& sealed) {
-    const Status done = hearth::testing::seal_sample(FileSystem::real(), plain, sealed);
-    ASSERT_TRUE(done) << done.error().message;
-  };
-  if (!fs::is_directory(from)) return seal(from, to);
-  fs::create_directory(to);
-  for (const auto& entry : fs::directory_iterator(from))
-    if (entry.is_regular_file()) seal(entry.path(), to + "/" + entry.path().filename().string());
-}
-
-TEST(Model, SealedIsTheSame) {
-  hearth::testing::TempFolder folder;
-  const std::string quantized = folder.file("q.gguf");
-  ASSERT_TRUE(write_quantized_model(quantized));
-  const sealed::Unsealing unsealing = {hearth::testing::sample_key(), {}};
-  int n = 0;
-  for (const std::string& path : {quantized, std::string(HEARTH_TEST_DATA "/tiny/llama"),
-                                  std::string(HEARTH_TEST_DATA "/tiny/llama-tied-bias"),
-                                  std::string(HEARTH_TEST_DATA "/tiny/gemma3_text")}) {
-    const std::string sealed = folder.file("sealed" + std::to_string(n++));
-    seal_model(path, sealed);
-    const auto plain = answers(path, ReadAhead::Choice::kUncached);
-    for (const char* fault : {"", "unseal_ahead.thread", "sealed.thread"}) {
-      if (*fault != 0) fault::arm(fault, 1);
-      Runner runner(sealed, {2}, ReadAhead::Choice::kUncached, unsealing);
-      EXPECT_EQ(runner.run({1, 2, 3, 4}), plain) << path << " " << fault;
-      EXPECT_TRUE(runner.model->source().sealed);
-      fault::disarm_all();
-    }
-    EXPECT_EQ(open_source(sealed).error().code, "sealed_without_key") << path;
-    EXPECT_EQ(open_source(path, unsealing).error().code, "not_sealed") << path;
-  }
-}
-
-// Weights may be sealed and the text beside them not; never the other way round.
-TEST(Model, WeightsAloneMayBeSealed) {
-  hearth::testing::TempFolder folder;
-  const sealed::Unsealing unsealing = {hearth::testing::sample_key(), {}};
-  const std::string path = folder.file("m");
-  std::filesystem::copy(HEARTH_TEST_DATA "/tiny/llama", path);
-  const std::string weights = path + "/model.safetensors";
-  ASSERT_TRUE(hearth::testing::seal_sample(FileSystem::real(), weights, folder.file("w")));
-  std::filesystem::rename(folder.file("w"), weights);
-  EXPECT_TRUE(open_source(path, unsealing));
-  // The signer is asked for each file.
-  sealed::Unsealing signer = unsealing;
-  signer.signer = hearth::testing::sample_signer().public_key();
-  EXPECT_EQ(open_source(path, signer).error().code, "sealed_not_signed");
-}
-
-TEST(Model, ASealedFileThatIsChangedIsAnError) {
-  hearth::testing::TempFolder folder;
-  const sealed::Unsealing unsealing = {hearth::testing::sample_key(), {}};
-  const std::string quantized = folder.file("q.gguf");
-  ASSERT_TRUE(write_quantized_model(quantized));
-  const std::string sealed = folder.file("q.gguf.sealed");
-  seal_model(quantized, sealed);
-  auto whole = open_source(sealed, unsealing);
-  ASSERT_TRUE(whole) << whole.error().message;
-  EXPECT_EQ(whole->name, "q");
-  // A byte of the last tensor.
-  const auto size = std::filesystem::file_size(quantized);
-  std::fstream file(sealed, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekp(static_cast<std::streamoff>(sealed::kBodyOffset + size - 5));
-  file.put('!');
-  file.close();
-  auto source = open_source(sealed, unsealing);
-  ASSERT_TRUE(source);
-  auto loaded = Model::load(*source, std::move(*backend::make_cpu_backend({1})));
-  ASSERT_FALSE(loaded);
-  EXPECT_EQ(loaded.error().code, "sealed_damaged");
-}
-
 TEST(Model, AFileThatIsCutWhileItLoadsIsAnError) {
   hearth::testing::TempFolder folder;
   const std::string path = folder.file("q.gguf");
@@ -267,7 +189,7 @@ TEST(Model, AFileThatIsCutWhileItLoadsIsAnError) {
   ASSERT_TRUE(source);
   // The last tensor of the last layer is gone; what is left is enough for the embedding.
   const TensorView& last = source->weights->tensors().back();
-  const MappedFile* const file = source->weights->file_of(last.data)->as_mapped();
+  const MappedFile* const file = source->weights->file_of(last.data);
   ASSERT_NE(file, nullptr);
   const auto begin = static_cast<std::size_t>(last.data.data() - file->bytes().data());
   std::error_code error;

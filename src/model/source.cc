@@ -1,6 +1,5 @@
 #include "model/source.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -9,18 +8,18 @@
 namespace hearth::model {
 namespace {
 
-Result<ModelSource> open_gguf(const std::string& path, const sealed::Unsealing& unsealing) {
+Result<ModelSource> open_gguf(const std::string& path) {
   ModelSource source;
   source.gguf = true;
-  HEARTH_TRY(source.gguf_file, GgufFile::open(path, unsealing));
+  HEARTH_TRY(source.gguf_file, GgufFile::open(path));
   source.weights = source.gguf_file;
   HEARTH_TRY(source.tokenizer, tokenizer_from_gguf(*source.gguf_file));
   return source;
 }
 
-Result<ModelSource> open_folder(const std::string& path, const sealed::Unsealing& unsealing) {
+Result<ModelSource> open_folder(const std::string& path) {
   ModelSource source;
-  HEARTH_TRY(source.folder, open_hf_folder(path, unsealing));
+  HEARTH_TRY(source.folder, open_hf_folder(path));
   source.weights = source.folder->weights;
   if (source.folder->tokenizer_json) {
     HEARTH_TRY(source.tokenizer,
@@ -30,20 +29,6 @@ Result<ModelSource> open_folder(const std::string& path, const sealed::Unsealing
   return source;
 }
 
-// Each tensor, so that no shard is forgotten.
-bool all_sealed(const Weights& weights) {
-  const auto tensors = weights.tensors();
-  return !tensors.empty() && std::all_of(tensors.begin(), tensors.end(), [&](const TensorView& t) {
-    const ModelFile* const file = weights.file_of(t.data);
-    return file != nullptr && file->as_sealed() != nullptr;
-  });
-}
-
-// "dir/model.gguf.sealed" is called as "dir/model.gguf" is.
-std::filesystem::path without_sealed(const std::filesystem::path& path) {
-  return path.extension() == ".sealed" ? path.stem() : path;
-}
-
 }  // namespace
 
 Result<ModelConfig> ModelSource::config() const {
@@ -51,20 +36,17 @@ Result<ModelConfig> ModelSource::config() const {
               : config_from_hf(folder->config, folder->generation_config);
 }
 
-Result<ModelSource> open_source(const std::string& path, const sealed::Unsealing& unsealing) {
+Result<ModelSource> open_source(const std::string& path) {
   std::error_code error;
   const bool is_folder = std::filesystem::is_directory(path, error);
   if (!is_folder && !std::filesystem::exists(path, error))
     return fail(ErrorKind::kNotFound, "model_not_found", "{}: no such file or folder", path);
-  auto source = is_folder ? open_folder(path, unsealing) : open_gguf(path, unsealing);
+  auto source = is_folder ? open_folder(path) : open_gguf(path);
   if (!source) return source;
-  source->sealed = all_sealed(*source->weights);
-  if (unsealing.key && !unsealing.plain_too && !source->sealed)
-    return invalid("not_sealed", "{}: a key was given, but the weights are not sealed", path);
   source->path = path;
   const std::filesystem::path trimmed = std::filesystem::path(path).lexically_normal();
   source->name = (is_folder ? (trimmed.has_filename() ? trimmed : trimmed.parent_path()).filename()
-                            : without_sealed(trimmed).stem())
+                            : trimmed.stem())
                      .string();
   if (source->tokenizer) source->chat_template = source->tokenizer->chat_template;
   if (source->folder && source->folder->chat_template)

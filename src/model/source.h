@@ -24,13 +24,11 @@ struct ModelSource {
   std::optional<HfFolder> folder;                // empty for a GGUF file
   std::optional<text::TokenizerData> tokenizer;  // empty: token ids only
   std::string chat_template;                     // empty: none
-  bool sealed = false;                           // the weights are
 
   Result<ModelConfig> config() const;  // also says which architectures are unknown
 };
 
-// A .gguf file or a Hugging Face folder, either of them sealed or not. Whoever gives a key wants
-// what is sealed: weights that are not are refused ("not_sealed"), unless he takes both.
-Result<ModelSource> open_source(const std::string& path, const sealed::Unsealing& unsealing = {});
+// A .gguf file or a Hugging Face folder.
+Result<ModelSource> open_source(const std::string& path);
 
 }  // namespace hearth::model

@@ -1,7 +1,7 @@
 // Clients that read slowly, or not at all.
 #include <gtest/gtest.h>
 
-#include "net/tls_fixture.h"
+#include "net/server_fixture.h"
 
 namespace hearth::net {
 namespace {
@@ -11,13 +11,10 @@ using testing::LoopbackClient;
 using testing::RawResponse;
 using namespace std::chrono_literals;
 
-class BackPressure : public OverBoth {};
-INSTANTIATE_TEST_SUITE_P(Both, BackPressure, both(), scheme_name);
-
-TEST_P(BackPressure, ASlowReaderIsCutOffAndTheWriterNeverWaits) {
+TEST(BackPressure, ASlowReaderIsCutOffAndTheWriterNeverWaits) {
   Held held;
-  RunningServer running = start({}, held.handler());
-  LoopbackClient client = connect(running, 4096);
+  RunningServer running({}, held.handler());
+  LoopbackClient client(running.port(), 4096);
   client.send(http_get("/"));
   Responder responder = held.next();
   ASSERT_TRUE(responder.begin_stream(200, {}));
@@ -33,25 +30,25 @@ TEST_P(BackPressure, ASlowReaderIsCutOffAndTheWriterNeverWaits) {
   EXPECT_TRUE(eventually([&] { return running.server().stats().connections == 0; }));
 }
 
-TEST_P(BackPressure, NoProgressEndsTheStream) {
+TEST(BackPressure, NoProgressEndsTheStream) {
   ServerOptions options;
   options.write_timeout = 200ms;
   Held held;
-  RunningServer running = start(options, held.handler());
-  LoopbackClient client = connect(running, 4096);
+  RunningServer running(options, held.handler());
+  LoopbackClient client(running.port(), 4096);
   client.send(http_get("/"));
   Responder responder = held.next();
   responder.send({200, {}, std::string(16 << 20, 'x')});  // whole answers may be large
   EXPECT_TRUE(eventually([&] { return running.server().stats().connections == 0; }));
 }
 
-TEST_P(BackPressure, ATrickleEndsTheAnswer) {
+TEST(BackPressure, ATrickleEndsTheAnswer) {
   ServerOptions options;  // its write_timeout is never over
   options.write_grace = 200ms;
   options.write_bytes_per_s_min = 4 << 20;
   Held held;
-  RunningServer running = start(options, held.handler());
-  LoopbackClient client = connect(running, 4096);
+  RunningServer running(options, held.handler());
+  LoopbackClient client(running.port(), 4096);
   client.send(http_get("/"));
   Responder responder = held.next();
   responder.send({200, {}, std::string(16 << 20, 'x')});
@@ -64,13 +61,13 @@ TEST_P(BackPressure, ATrickleEndsTheAnswer) {
   EXPECT_EQ(running.server().stats().disconnects, 1u);
 }
 
-TEST_P(BackPressure, TheRateCountsOnlyWhileThereIsSomethingToSend) {
+TEST(BackPressure, TheRateCountsOnlyWhileThereIsSomethingToSend) {
   ServerOptions options;
   options.write_grace = 100ms;
   options.write_bytes_per_s_min = 4 << 20;
   Held held;
-  RunningServer running = start(options, held.handler());
-  LoopbackClient client = connect(running);
+  RunningServer running(options, held.handler());
+  LoopbackClient client(running.port());
   client.send(http_get("/"));
   Responder responder = held.next();
   ASSERT_TRUE(responder.begin_stream(200, {}));
@@ -82,10 +79,10 @@ TEST_P(BackPressure, TheRateCountsOnlyWhileThereIsSomethingToSend) {
   EXPECT_TRUE(client.read_response().complete);
 }
 
-TEST_P(BackPressure, AFastReaderGetsEverything) {
+TEST(BackPressure, AFastReaderGetsEverything) {
   Held held;
-  RunningServer running = start({}, held.handler());
-  LoopbackClient client = connect(running);
+  RunningServer running({}, held.handler());
+  LoopbackClient client(running.port());
   client.send(http_get("/"));
   Responder responder = held.next();
   responder.send({200, {}, std::string(16 << 20, 'x')});

@@ -120,11 +120,6 @@ void Connections::count(std::uint64_t ServerStats::* what) {
   ++(stats_.*what);
 }
 
-void Connections::count(TlsFailure why) {
-  const std::lock_guard lock(mutex_);
-  ++stats_.tls_failures[static_cast<std::size_t>(why)];
-}
-
 ServerStats Connections::stats() const {
   const std::lock_guard lock(mutex_);
   ServerStats stats = stats_;

@@ -42,7 +42,6 @@ class Connections {
   bool wait_empty(std::chrono::steady_clock::time_point deadline);
 
   void count(std::uint64_t ServerStats::* what);
-  void count(TlsFailure why);
   ServerStats stats() const;
 
  private:

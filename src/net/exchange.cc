@@ -35,45 +35,14 @@ bool Exchange::send(HttpResponse response) {
   if (phase_ != Phase::kPending) return false;
   phase_ = Phase::kComplete;
   std::swap(drop, disconnect_);
-  if (observer_ && !gone_) observer_(response.status, response.error_code);
-  append_whole(response);
-  wake_session();
-  return true;
-}
-
-void Exchange::append_whole(const HttpResponse& response) {
   const bool has_body = response.status != 204 && response.status != 304;
+  if (observer_ && !gone_) observer_(response.status, response.error_code);
   append_head(response.status, response.headers,
               has_body ? fmt::format("Content-Length:{}", response.body.size()) : std::string());
   if (has_body && !framing_.head_only) out_ += response.body;
   unsent_ = out_.size();
-}
-
-void Exchange::hold() {
-  const std::lock_guard lock(mutex_);
-  held_ = true;
-}
-
-void Exchange::release() {
-  const std::lock_guard lock(mutex_);
-  if (!std::exchange(held_, false)) return;
   wake_session();
-}
-
-void Exchange::replace_held(HttpResponse response) {
-  std::function<void()> cancel;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!std::exchange(held_, false) || gone_ || aborted_) return;
-    if (phase_ == Phase::kPending && observer_) observer_(response.status, response.error_code);
-    phase_ = Phase::kComplete;
-    std::swap(cancel, disconnect_);
-    prepared_.reset();
-    out_.clear();
-    append_whole(response);
-    wake_session();
-  }
-  if (cancel) cancel();
+  return true;
 }
 
 bool Exchange::begin_stream(int status, Headers headers, StreamOptions options) {
@@ -203,8 +172,8 @@ void Exchange::woken() {
 Exchange::Output Exchange::take() {
   const std::lock_guard lock(mutex_);
   Output output;
-  if (!held_) output.bytes = std::exchange(out_, {});
-  output.complete = phase_ == Phase::kComplete && !held_;
+  output.bytes = std::exchange(out_, {});
+  output.complete = phase_ == Phase::kComplete;
   output.aborted = aborted_;
   output.close = framing_.close;
   output.has_callback = disconnect_ != nullptr;

@@ -43,9 +43,6 @@ class Exchange {
   bool disconnected() const;
   void observe(std::function<void(int status, std::string_view error_code)> observer);
   void abandoned();
-  void hold();
-  void release();
-  void replace_held(HttpResponse response);
 
   // The session's side.
   struct Output {
@@ -77,7 +74,6 @@ class Exchange {
   bool start_stream(int status, const Headers& headers);
   void append_chunk(std::string_view chunk);
   void wake_session();
-  void append_whole(const HttpResponse& response);
   void append_head(int status, const Headers& headers, std::string_view framing_header);
 
   mutable std::mutex mutex_;
@@ -94,7 +90,6 @@ class Exchange {
   bool gone_ = false;
   bool aborted_ = false;
   bool wake_pending_ = false;
-  bool held_ = false;  // the session gets nothing yet
 };
 
 }  // namespace hearth::net

@@ -26,11 +26,7 @@ struct HttpRequest {
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in the order sent
   Headers headers;                                         // names in lower case
   std::string body;
-  std::string peer;  // the client's address, without port
-  bool peer_is_loopback = false;
-  // Of the certificate with which the client has shown who it is: "dns:NAME", "uri:URI",
-  // "email:ADDRESS" (its SANs, RFC 5280 section 4.2.1.6). Never from a header. Mostly empty.
-  std::vector<std::string> peer_names;
+  std::string peer;        // the client's address, without port
   std::string request_id;  // the client's X-Request-Id if it is a harmless one, else made here
   std::string trace_id;    // of the client's traceparent, 32 hex digits; empty without a valid one
 

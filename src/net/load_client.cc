@@ -11,6 +11,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <charconv>
 #include <csignal>
@@ -18,7 +19,6 @@
 #include <vector>
 
 #include "net/sse_reader.h"
-#include "net/stream.h"
 
 namespace hearth::net {
 namespace {
@@ -171,8 +171,8 @@ class Answer {
 constexpr std::size_t kReadBytes = LoadClient::kHeadBytesMax;
 
 struct Connection {
-  explicit Connection(asio::io_context& loop) : stream(tcp::socket(loop)), deadline(loop) {}
-  Stream stream;
+  explicit Connection(asio::io_context& loop) : socket(loop), deadline(loop) {}
+  tcp::socket socket;
   asio::steady_timer deadline;
   std::optional<Error> broken;  // why we closed it ourselves
   std::array<char, kReadBytes> in = {};
@@ -180,8 +180,8 @@ struct Connection {
 
   void close(std::optional<Error> why) {
     if (!broken) broken = std::move(why);
-    stream.say_goodbye();
-    stream.close();
+    error_code ignored;  // it may be closed already
+    socket.close(ignored);
   }
 };
 using ConnectionPtr = std::shared_ptr<Connection>;
@@ -200,8 +200,6 @@ struct LoadClient::Impl {
   const LoadClientOptions options;
   const std::string name;  // HOST:PORT
   std::string head_lines;  // those that all requests have
-  std::string host;
-  std::shared_ptr<ssl_ctx_st> tls;  // null: plain
   asio::io_context loop{1};
   std::vector<tcp::endpoint> endpoints;
   asio::signal_set signals{loop};
@@ -239,36 +237,32 @@ struct LoadClient::Impl {
   awaitable<Status> connect(ConnectionPtr connection, LoadTime deadline) {
     arm(connection, std::min(deadline, SteadyClock::now() + options.connect_timeout),
         "connecting took too long");
-    auto [ec, endpoint] =
-        co_await asio::async_connect(connection->stream.socket(), endpoints, kTuple);
+    auto [ec, endpoint] = co_await asio::async_connect(connection->socket, endpoints, kTuple);
     if (connection->broken || ec)
       co_return tl::unexpected<Error>(failure(*connection, ec, "cannot connect to"));
     endpoints.assign(1, endpoint);  // of several addresses the one that answers
     // Small requests must not wait for the answer to an earlier packet. A socket that cannot do it
     // works all the same.
     error_code ignored;
-    connection->stream.socket().set_option(tcp::no_delay(true), ignored);
-    if (!tls) co_return Status();
-    connection->stream.begin_client_tls(tls.get(), host);
-    const error_code failed = co_await connection->stream.handshake();
-    if (connection->broken) co_return tl::unexpected<Error>(*connection->broken);
-    if (failed)
-      co_return fail(ErrorKind::kIo, "tls", "no TLS with {}: {}", name,
-                     connection->stream.failure_text());
+    connection->socket.set_option(tcp::no_delay(true), ignored);
     co_return Status();
   }
 
   // Sends, and reads the answer. `unheard`: not a byte of one came.
   awaitable<Status> ask(ConnectionPtr connection, const Job& job, Answer& answer, bool& unheard) {
     unheard = true;
-    const std::string out = head_of(job.request) + job.request.body;
+    const std::string head = head_of(job.request);
+    const std::array<asio::const_buffer, 2> out = {asio::buffer(head),
+                                                   asio::buffer(job.request.body)};
     // Without a look at the result: a server may answer and close before it has read all, and that
     // answer is worth reading. Reading tells if there is none.
-    co_await connection->stream.write_all(out);
+    co_await asio::async_write(connection->socket, out, kTuple);
     if (connection->broken) co_return tl::unexpected<Error>(*connection->broken);
     while (!answer.done()) {
-      const auto [ec, bytes] = co_await connection->stream.read_some(asio::buffer(
-          connection->in.data() + connection->filled, connection->in.size() - connection->filled));
+      const auto [ec, bytes] = co_await connection->socket.async_read_some(
+          asio::buffer(connection->in.data() + connection->filled,
+                       connection->in.size() - connection->filled),
+          kTuple);
       if (connection->broken) co_return tl::unexpected<Error>(*connection->broken);
       if (ec == asio::error::eof) {
         const Status ended = answer.end_of_connection();
@@ -321,7 +315,7 @@ struct LoadClient::Impl {
       disarm(*connection);
       std::erase(busy, connection);
       if (status && answer.keep_alive() && connection->filled == 0 &&
-          connection->stream.socket().is_open()) {
+          connection->socket.is_open()) {
         idle.push_back(std::move(connection));
       } else {
         connection->close(std::nullopt);
@@ -349,6 +343,9 @@ LoadClient::LoadClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 LoadClient::~LoadClient() = default;
 
 Result<std::unique_ptr<LoadClient>> LoadClient::create(const Url& url, LoadClientOptions options) {
+  if (url.scheme != "http")
+    return fail(ErrorKind::kUnsupported, "https_unsupported",
+                "{} is not spoken here yet, only plain http", url.scheme);
   const bool ipv6 = url.host.find(':') != std::string::npos;
   const std::string host = ipv6 ? "[" + url.host + "]" : url.host;
   const std::string name = fmt::format("{}:{}", host, url.port);
@@ -361,14 +358,8 @@ Result<std::unique_ptr<LoadClient>> LoadClient::create(const Url& url, LoadClien
                      has_control(header) ? "name" : header);
     lines += fmt::format("{}: {}\r\n", header, value);
   }
-  std::shared_ptr<ssl_ctx_st> tls;
-  if (url.scheme == "https") {
-    HEARTH_TRY(tls, make_client_tls(options.ca_file, options.insecure));
-  }
   auto impl = std::make_unique<Impl>(std::move(options), name);
   impl->head_lines = std::move(lines);
-  impl->tls = std::move(tls);
-  impl->host = url.host;
   error_code ec;
   tcp::resolver resolver(impl->loop);
   const auto found = resolver.resolve(url.host, std::to_string(url.port), ec);

@@ -1,6 +1,5 @@
 // Many requests at once to one server over kept-alive connections, on the one thread that calls
-// run(): for measuring servers, so it costs little and stamps what comes. HTTP/1.1, with TLS 1.3 or
-// 1.2 where the URL says https.
+// run(): for measuring servers, so it costs little and stamps what comes. Plain HTTP/1.1.
 //
 //   HEARTH_TRY(auto client, net::LoadClient::create(url, {}));
 //   client->send({"/v1/models", ""}, exchange);  // whose on_end() calls client->stop()
@@ -27,8 +26,6 @@ struct LoadClientOptions {
   Headers headers = {};  // of each request, besides Host, Content-Type, Content-Length and Accept
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds timeout{600'000};  // of a whole request, connecting included
-  std::string ca_file = {};  // of https: PEM, in place of the system's authorities
-  bool insecure = false;     // of https: any certificate is taken
 };
 
 struct LoadRequest {
@@ -52,8 +49,8 @@ class LoadExchange {
   // A data line of an event stream; the text is valid during the call only.
   virtual void on_data(std::string_view /*data*/, LoadTime /*at*/) {}
   // Once, at last. `document`: an answer that was no event stream. Errors: kIo "network" (no
-  // connection, or it ended early), kIo "tls" (no handshake), kInvalid "bad_answer" (not HTTP),
-  // kTooLarge, kTimeout, kExhausted "stopped".
+  // connection, or it ended early), kInvalid "bad_answer" (not HTTP), kTooLarge, kTimeout,
+  // kExhausted "stopped".
   virtual void on_end(const Status& status, std::string_view document, LoadTime at) = 0;
 };
 
@@ -62,8 +59,8 @@ class LoadClient {
   static constexpr std::size_t kDocumentBytesMax = 4u << 20;
   static constexpr std::size_t kHeadBytesMax = 16u << 10;
 
-  // Looks the host up. Errors: kInvalid "invalid_header", kIo "unknown_host", and those of
-  // make_client_tls.
+  // Looks the host up. Errors: kUnsupported "https_unsupported", kInvalid "invalid_header",
+  // kIo "unknown_host".
   static Result<std::unique_ptr<LoadClient>> create(const Url& url, LoadClientOptions options);
   ~LoadClient();
   LoadClient(const LoadClient&) = delete;

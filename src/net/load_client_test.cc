@@ -8,8 +8,8 @@
 
 #include <csignal>
 
+#include "net/server_fixture.h"
 #include "net/sse.h"
-#include "net/tls_fixture.h"
 #include "testing/scripted_server.h"
 
 namespace hearth::net {
@@ -199,71 +199,9 @@ TEST(LoadClient, SendsHeadersAndRefusesForgedOnes) {
   EXPECT_EQ(forged.error().code, "invalid_header");
 }
 
-std::string https_address(const RunningServer& server, const std::string& host = "localhost") {
-  return "https://" + host + ":" + std::to_string(server.port());
-}
-
-TEST(LoadClient, SpeaksHttpsWithWhomItTrusts) {
-  const testing::Authority authority;
-  const testing::Authority strange;
-  CertificateFolder folder;
-  folder.write(authority.issue({.names = "DNS:localhost,IP:127.0.0.1"}));
-  folder.write("ca.pem", authority.pem());
-  folder.write("strange.pem", strange.pem());
-  ServerOptions options;
-  options.tls = *TlsContext::load(folder.options(), wall_now());
-  RunningServer server(options, echo);
-  for (const char* host : {"localhost", "127.0.0.1"}) {
-    const auto client = client_of(https_address(server, host), {.ca_file = folder.path("ca.pem")});
-    const auto records = ask(*client, {{"/v1/x", "{}"}, {"/v1/models", ""}});
-    EXPECT_EQ(records[0]->document, "POST /v1/x {}") << records[0]->message();
-    EXPECT_EQ(records[1]->document, "GET /v1/models ");
-  }
-  EXPECT_EQ(server.server().stats().tls_handshakes, 2U);  // connections are kept
-  const auto said = [&](const std::string& url, LoadClientOptions how) {
-    const auto record = ask(*client_of(url, std::move(how)), {{"/", ""}}).front();
-    return record->code() + " " + record->message();
-  };
-  EXPECT_THAT(said(https_address(server), {.ca_file = folder.path("strange.pem")}),
-              HasSubstr("tls no TLS with localhost:"));
-  EXPECT_THAT(said(https_address(server), {}), HasSubstr("tls no TLS with"));
-  EXPECT_EQ(said(https_address(server), {.insecure = true}), " ");
-  EXPECT_EQ(
-      LoadClient::create(*parse_url(https_address(server)), {.ca_file = folder.path("not-there")})
-          .error()
-          .code,
-      "tls_file_unreadable");
-
-  // Somebody else's name, vouched for by the right authority.
-  folder.write(authority.issue({.names = "DNS:other.example,IP:192.0.2.1"}));
-  server.server().set_tls(*TlsContext::load(folder.options(), wall_now()));
-  for (const char* host : {"localhost", "127.0.0.1"})
-    EXPECT_THAT(said(https_address(server, host), {.ca_file = folder.path("ca.pem")}),
-                HasSubstr("mismatch"));
-  // Plain HTTP where https is wanted.
-  RunningServer plain({}, echo);
-  EXPECT_THAT(said(https_address(plain), {.insecure = true}), HasSubstr("tls no TLS with"));
-}
-
-TEST(LoadClient, StreamsOverHttps) {
-  Held held;
-  RunningServer server = start(Scheme::kTls, {}, held.handler());
-  const auto client = client_of(https_address(server), {.insecure = true});
-  const auto record = std::make_shared<Record>([&] { client->stop(); });
-  client->send({"/v1/x", "{}"}, record);
-  std::thread answering([&] {
-    Responder responder = held.next();
-    responder.begin_stream(200, {{"Content-Type", "text/event-stream"}});
-    for (int i = 0; i < 100; ++i) responder.write(sse_event("", std::to_string(i)));
-    responder.end();
-  });
-  client->run();
-  answering.join();
-  EXPECT_TRUE(record->status.has_value()) << record->message();
-  EXPECT_EQ(record->data.size(), 100U);
-}
-
 TEST(LoadClient, SaysWhoCannotBeReached) {
+  EXPECT_EQ(LoadClient::create(*parse_url("https://localhost/"), {}).error().code,
+            "https_unsupported");
   EXPECT_EQ(LoadClient::create(*parse_url("http://no-such-host.invalid/"), {}).error().code,
             "unknown_host");
   std::string url;

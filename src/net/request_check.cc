@@ -19,7 +19,7 @@ bool is_allowed(std::string_view authority, const HostPolicy& policy) {
 bool origin_allowed(std::string_view origin, const HostPolicy& policy) {
   const std::string lower = to_lower(origin);
   for (const std::string_view scheme : {"http://", "https://"}) {
-    if (lower.starts_with(scheme) && !(policy.https_only && scheme == "http://")) {
+    if (lower.starts_with(scheme)) {
       return is_allowed(std::string_view(lower).substr(scheme.size()), policy);
     }
   }

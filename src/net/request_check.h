@@ -19,7 +19,6 @@ struct Refusal {
 
 struct HostPolicy {
   std::vector<std::string> hosts;  // lower case, without port; IPv6 in brackets
-  bool https_only = false;         // origins of plain http are refused: somebody may sit between
 };
 
 // `headers` as sent, names in lower case; `minor_version` of HTTP/1.x. Empty: nothing wrong.

@@ -41,21 +41,6 @@ void Responder::observe(std::function<void(int status, std::string_view error_co
   exchange_->observe(std::move(observer));
 }
 
-HeldAnswer Responder::hold() {
-  exchange_->hold();
-  return HeldAnswer(exchange_);
-}
-
-HeldAnswer::HeldAnswer(std::weak_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
-
-void HeldAnswer::release() const {
-  if (const auto alive = exchange_.lock()) alive->release();
-}
-
-void HeldAnswer::replace(HttpResponse response) const {
-  if (const auto alive = exchange_.lock()) alive->replace_held(std::move(response));
-}
-
 bool Responder::disconnected() const { return exchange_->disconnected(); }
 
 }  // namespace hearth::net

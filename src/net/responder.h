@@ -19,18 +19,6 @@ struct StreamOptions {
   std::chrono::milliseconds silence_max{0};  // 0: never
 };
 
-// An answer that waits. Does not keep the request alive.
-class HeldAnswer {
- public:
-  explicit HeldAnswer(std::weak_ptr<Exchange> exchange);
-  void release() const;  // lets go what is there, and what comes
-  // This in the place of all that is there; the request is cancelled as if its client had left.
-  void replace(HttpResponse response) const;
-
- private:
-  std::weak_ptr<Exchange> exchange_;
-};
-
 class Responder {
  public:
   // Made by the server (and by tests that have an Exchange of their own).
@@ -68,9 +56,6 @@ class Responder {
   // Called once, when the answer's head is made, with its status and an error document's code;
   // never if the client leaves before that. On whichever thread answers, under a lock: only count.
   void observe(std::function<void(int status, std::string_view error_code)> observer);
-
-  // From now on the client gets nothing, until release() or replace().
-  HeldAnswer hold();
 
  private:
   struct Guard;

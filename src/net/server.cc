@@ -76,12 +76,9 @@ void refuse_socket(int fd, const ServerOptions& options) {
   response.headers.emplace_back("Connection", "close");
   response.headers.emplace_back("Retry-After", "1");
   const std::string bytes = serialize_head(response.status, response.headers) + response.body;
-  // Best effort: it is a fresh socket, its buffer takes this in one piece. In TLS nothing can be
-  // said before a handshake, which would cost more than there is to spare.
-  if (!options.tls) {
-    [[maybe_unused]] const ssize_t sent =
-        ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  }
+  // Best effort: it is a fresh socket, its buffer takes this in one piece.
+  [[maybe_unused]] const ssize_t sent =
+      ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   ::close(fd);
 }
 
@@ -106,34 +103,27 @@ struct Server::Impl final : SessionHost {
   void session_busy(SessionId id) override { connections.set_idle(id, false); }
   void session_ended(SessionId id) override { connections.remove(id); }
   void client_left() override { connections.count(&ServerStats::disconnects); }
-  void handshake_done() override { connections.count(&ServerStats::tls_handshakes); }
-  void handshake_failed(TlsFailure why) override { connections.count(why); }
 
   awaitable<void> accept_loop();
   awaitable<void> signal_loop();
   awaitable<void> take(int fd);
   void stop_accepting();
   void drain();
-  void set_tls(std::shared_ptr<const TlsContext> context);
-  SessionContext session_context();
   std::shared_ptr<const ServerLimits> current_limits();
 
   // Order matters: the loops' handlers (sessions among them) refer to everything above them.
   const ServerOptions options;
   const Handler handler;
+  HostPolicy hosts;
   Connections connections;
   SessionId next_id = 0;  // on loop 0 only
   bool draining = false;  // on loop 0 only
   std::uint16_t bound_port = 0;
-  bool beyond_loopback = false;
-  std::vector<std::string> own_hosts;  // without those of a certificate
 
   std::mutex mutex;
   std::condition_variable changed;
   int stops = 0;  // calls of stop()
   std::shared_ptr<const ServerLimits> limits;
-  std::shared_ptr<const TlsContext> tls;
-  std::shared_ptr<const HostPolicy> hosts;
 
   std::vector<std::unique_ptr<Loop>> loops;
   std::unique_ptr<tcp::acceptor> acceptor;           // on loop 0
@@ -159,25 +149,16 @@ Status Server::listen() {
     }
     address = found.begin()->endpoint().address();
   }
-  impl.beyond_loopback = !address.is_loopback();
-  if (impl.beyond_loopback && !impl.options.tls) {
+  if (!address.is_loopback()) {
     return fail(ErrorKind::kUnsupported, "tls_required",
-                "{} is not a loopback address: beyond loopback the server needs a certificate "
-                "(tls_certificate and tls_key; for a first try: hearth keys tls-selfsigned)",
+                "{} is not a loopback address: beyond loopback the server needs TLS and keys",
                 impl.options.host);
   }
-  if (impl.beyond_loopback && !impl.options.has_keys && !impl.options.tls->knows_clients()) {
-    return fail(ErrorKind::kUnsupported, "key_required",
-                "{} is not a loopback address: beyond loopback the server needs at least one key, "
-                "or tls_client_ca",
-                impl.options.host);
-  }
-  impl.own_hosts = {"localhost", "127.0.0.1", "[::1]", host_form(address),
-                    to_lower(impl.options.host)};
+  impl.hosts.hosts = {"localhost", "127.0.0.1", "[::1]", host_form(address),
+                      to_lower(impl.options.host)};
   for (const std::string& host : impl.options.allowed_hosts) {
-    impl.own_hosts.push_back(to_lower(host));
+    impl.hosts.hosts.push_back(to_lower(host));
   }
-  impl.set_tls(impl.options.tls);
   if (impl.options.raise_descriptor_limit) raise_descriptor_limit(impl.options.connections_max);
 
   const tcp::endpoint endpoint(address, impl.options.port);
@@ -197,24 +178,6 @@ Status Server::listen() {
 }
 
 std::uint16_t Server::port() const { return impl_->bound_port; }
-bool Server::is_beyond_loopback() const { return impl_->beyond_loopback; }
-
-void Server::Impl::set_tls(std::shared_ptr<const TlsContext> context) {
-  auto policy = std::make_shared<HostPolicy>();
-  policy->hosts = own_hosts;
-  if (context) {
-    policy->https_only = true;
-    policy->hosts.insert(policy->hosts.end(), context->hosts().begin(), context->hosts().end());
-  }
-  const std::lock_guard lock(mutex);
-  tls = std::move(context);
-  hosts = std::move(policy);
-}
-
-SessionContext Server::Impl::session_context() {
-  const std::lock_guard lock(mutex);
-  return {options, limits, tls, hosts, handler, *this, draining};
-}
 
 awaitable<void> Server::Impl::take(int fd) {
   sockaddr_storage storage{};
@@ -241,8 +204,9 @@ awaitable<void> Server::Impl::take(int fd) {
   const SessionId id = ++next_id;
   connections.add(id, address);
   asio::io_context& loop = loops[id % loops.size()]->context;
-  const SessionPeer from{address, storage.ss_family == AF_INET6, peer.address().is_loopback()};
-  connections.attach(id, start_session(loop, fd, from, id, session_context()));
+  connections.attach(id, start_session(loop, fd, storage.ss_family == AF_INET6, address, id,
+                                       SessionContext{options, current_limits(), hosts, handler,
+                                                      *this, draining}));
 }
 
 awaitable<void> Server::Impl::accept_loop() {
@@ -375,11 +339,6 @@ void Server::set_limits(const ServerLimits& limits) {
   impl_->connections.set_caps(limits.connections_max, limits.connections_per_address_max);
   const std::lock_guard lock(impl_->mutex);
   impl_->limits = std::make_shared<const ServerLimits>(limits);
-}
-
-void Server::set_tls(std::shared_ptr<const TlsContext> tls) {
-  HEARTH_CHECK(tls != nullptr && impl_->options.tls != nullptr);
-  impl_->set_tls(std::move(tls));
 }
 
 ServerStats Server::stats() const { return impl_->connections.stats(); }

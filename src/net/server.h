@@ -1,18 +1,16 @@
-// HTTP/1.1 over TCP or TLS with keep-alive, limits against hostile clients, streams and draining.
-// Several I/O threads, each with its own event loop; a connection stays on one of them.
+// HTTP/1.1 over TCP with keep-alive, limits against hostile clients, streams and draining. Several
+// I/O threads, each with its own event loop; a connection stays on one of them.
 //
 //   net::Server server(options, handler);
 //   HEARTH_TRY_VOID(server.listen());
 //   server.run();  // until SIGTERM, SIGINT or stop()
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +18,6 @@
 #include "base/result.h"
 #include "net/http.h"
 #include "net/responder.h"
-#include "net/tls.h"
 
 namespace hearth::net {
 
@@ -37,8 +34,7 @@ struct ServerLimits {
   std::size_t connections_max = 1024;            // in all; idle ones make room for new ones
   std::size_t connections_per_address_max = 64;  // but for loopback
 
-  std::chrono::milliseconds header_timeout{10'000};  // from the first byte to the last header: 408;
-                                                     // before that, for the TLS handshake: closed
+  std::chrono::milliseconds header_timeout{10'000};  // from the first byte to the last header: 408
   std::chrono::milliseconds body_timeout{120'000};   // for the whole body: 408
   std::chrono::milliseconds body_grace{10'000};      // before body_bytes_per_s_min applies: 408
   std::size_t body_bytes_per_s_min = 16u << 10;
@@ -54,11 +50,7 @@ struct ServerOptions : ServerLimits {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080;  // 0: any free one
   int io_threads = 2;
-  // Besides the bind address, localhost, 127.0.0.1, [::1] and the names in the certificate.
-  std::vector<std::string> allowed_hosts;
-
-  std::shared_ptr<const TlsContext> tls;  // null: plain HTTP, on loopback alone
-  bool has_keys = false;                  // there are keys by which clients are told apart
+  std::vector<std::string> allowed_hosts;  // besides the bind address, localhost, 127.0.0.1, [::1]
 
   // Called for each request that is refused before it gets to the handler, with the answer's status
   // and error code (one of this program's own words). On an I/O thread: must return fast.
@@ -81,10 +73,6 @@ struct ServerStats {
   // Clients that left before their answer was sent in full, those among them that read so slowly
   // that they had to be cut off.
   std::uint64_t disconnects = 0;
-
-  std::uint64_t tls_handshakes = 0;                        // that were completed
-  std::array<std::uint64_t, kTlsFailures> tls_failures{};  // by TlsFailure
-  std::optional<CertificateStats> certificate;             // for who watches it, not filled in here
 };
 
 class Server {
@@ -94,12 +82,10 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Refused: an address that cannot be bound ("listen_failed"), and one beyond loopback without TLS
-  // ("tls_required") or where nobody could be told from anybody else, with neither keys nor
-  // authorities for client certificates ("key_required").
+  // Refused: an address that cannot be bound ("listen_failed"), and one beyond loopback
+  // ("tls_required"), as there is no TLS yet.
   Status listen();
-  std::uint16_t port() const;       // after listen()
-  bool is_beyond_loopback() const;  // likewise
+  std::uint16_t port() const;  // after listen()
 
   // Blocks until stopped and drained. Once, after listen().
   void run();
@@ -109,10 +95,8 @@ class Server {
   // asks hears that this server is going. A second call closes everything at once.
   void stop();
 
-  // Thread-safe. For connections that come from now on; those that are open go on as they are. Not
-  // null, and only for a server that was made with TLS.
+  // Thread-safe. For connections that come from now on.
   void set_limits(const ServerLimits& limits);
-  void set_tls(std::shared_ptr<const TlsContext> tls);
 
   ServerStats stats() const;
 

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "net/tls_fixture.h"
+#include "net/server_fixture.h"
 
 namespace hearth::net {
 namespace {
@@ -21,10 +21,10 @@ std::string code_of(const RawResponse& response) {
 }
 
 // Sends raw bytes; expects a refusal with that status and a closed connection.
-void expect_refused(Scheme scheme, const RunningServer& running, const std::string& bytes,
-                    int status, const std::string& code) {
+void expect_refused(std::uint16_t port, const std::string& bytes, int status,
+                    const std::string& code) {
   SCOPED_TRACE(bytes.substr(0, 200));
-  LoopbackClient client = connect(scheme, running);
+  LoopbackClient client(port);
   client.send(bytes);
   const RawResponse response = client.read_response();
   EXPECT_EQ(response.status, status);
@@ -37,12 +37,9 @@ void expect_refused(Scheme scheme, const RunningServer& running, const std::stri
   EXPECT_EQ(client.buffered(), "");  // nothing of what followed was answered
 }
 
-class ServerOver : public OverBoth {};
-INSTANTIATE_TEST_SUITE_P(Both, ServerOver, both(), scheme_name);
-
-TEST_P(ServerOver, AnswersAndKeepsTheConnection) {
-  RunningServer running = start({}, echo);
-  LoopbackClient client = connect(running);
+TEST(Server, AnswersAndKeepsTheConnection) {
+  RunningServer running({}, echo);
+  LoopbackClient client(running.port());
   for (int i = 0; i < 3; ++i) {
     ASSERT_TRUE(client.send(http_post("/a%20b?x=1", "body")));
     const RawResponse response = client.read_response();
@@ -54,9 +51,9 @@ TEST_P(ServerOver, AnswersAndKeepsTheConnection) {
   EXPECT_EQ(running.server().stats().accepted, 1u);
 }
 
-TEST_P(ServerOver, HonoursConnectionClose) {
-  RunningServer running = start({}, echo);
-  LoopbackClient client = connect(running);
+TEST(Server, HonoursConnectionClose) {
+  RunningServer running({}, echo);
+  LoopbackClient client(running.port());
   client.send(http_get("/", "Connection: close\r\n"));
   const RawResponse response = client.read_response();
   EXPECT_EQ(response.status, 200);
@@ -64,32 +61,32 @@ TEST_P(ServerOver, HonoursConnectionClose) {
   EXPECT_TRUE(client.wait_closed(2s));
 }
 
-TEST_P(ServerOver, ClosesAfterHttp10) {
-  RunningServer running = start({}, echo);
-  LoopbackClient client = connect(running);
+TEST(Server, ClosesAfterHttp10) {
+  RunningServer running({}, echo);
+  LoopbackClient client(running.port());
   client.send("GET / HTTP/1.0\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(client.read_response().status, 200);
   EXPECT_TRUE(client.wait_closed(2s));
 }
 
-TEST_P(ServerOver, AnswersPipelinedRequestsInOrder) {
-  RunningServer running = start({}, [](HttpRequest request, Responder responder) {
+TEST(Server, AnswersPipelinedRequestsInOrder) {
+  RunningServer running({}, [](HttpRequest request, Responder responder) {
     // The first answer comes late and from another thread.
     std::thread([request, responder]() mutable {
       if (request.path == "/1") std::this_thread::sleep_for(50ms);
       responder.send({200, {}, request.path + request.body});
     }).detach();
   });
-  LoopbackClient client = connect(running);
+  LoopbackClient client(running.port());
   client.send(http_post("/1", "one") + "\r\n" + http_get("/2") + http_post("/3", "three"));
   EXPECT_EQ(client.read_response().body, "/1one");
   EXPECT_EQ(client.read_response().body, "/2");
   EXPECT_EQ(client.read_response().body, "/3three");
 }
 
-TEST_P(ServerOver, AnswersHeadWithoutBody) {
-  RunningServer running = start({}, echo);
-  LoopbackClient client = connect(running);
+TEST(Server, AnswersHeadWithoutBody) {
+  RunningServer running({}, echo);
+  LoopbackClient client(running.port());
   client.send("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n" + http_get("/x"));
   const RawResponse head = client.read_response(10s, true);
   EXPECT_EQ(head.status, 200);
@@ -97,9 +94,9 @@ TEST_P(ServerOver, AnswersHeadWithoutBody) {
   EXPECT_EQ(client.read_response().body, "GET /x ");
 }
 
-TEST_P(ServerOver, ReadsChunkedBodiesByteByByte) {
-  RunningServer running = start({}, echo);
-  LoopbackClient client = connect(running);
+TEST(Server, ReadsChunkedBodiesByteByByte) {
+  RunningServer running({}, echo);
+  LoopbackClient client(running.port());
   const std::string bytes =
       "POST /c HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
       "4;ext=1\r\nhell\r\n1\r\no\r\n0\r\nTrailer: x\r\n\r\n";
@@ -109,9 +106,9 @@ TEST_P(ServerOver, ReadsChunkedBodiesByteByByte) {
   EXPECT_EQ(client.read_response().body, "GET /next ");
 }
 
-TEST_P(ServerOver, SendsContinueWhenAsked) {
-  RunningServer running = start({}, echo);
-  LoopbackClient client = connect(running);
+TEST(Server, SendsContinueWhenAsked) {
+  RunningServer running({}, echo);
+  LoopbackClient client(running.port());
   client.send(
       "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
   ASSERT_TRUE(client.read_until("HTTP/1.1 100 Continue\r\n\r\n"));
@@ -129,8 +126,8 @@ TEST(Server, EchoesHarmlessRequestIdsOnly) {
   EXPECT_TRUE(client.read_response().headers.at("x-request-id").starts_with("req-"));
 }
 
-TEST_P(ServerOver, RefusesAmbiguousFraming) {
-  RunningServer running = start({}, echo);
+TEST(Server, RefusesAmbiguousFraming) {
+  RunningServer running({}, echo);
   const std::string post = "POST / HTTP/1.1\r\nHost: localhost\r\n";
   const std::string smuggled = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
   const std::vector<std::pair<std::string, std::string>> cases = {
@@ -160,10 +157,10 @@ TEST_P(ServerOver, RefusesAmbiguousFraming) {
       {"Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 5\r\n\r\n", "malformed_request"},
   };
   for (const auto& [rest, code] : cases) {
-    expect_refused(GetParam(), running, post + rest + smuggled, 400, code);
+    expect_refused(running.port(), post + rest + smuggled, 400, code);
   }
   expect_refused(
-      GetParam(), running,
+      running.port(),
       "POST / HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
       "invalid_framing");
 }
@@ -190,8 +187,7 @@ TEST(Server, RefusesMalformedHeads) {
     client.shutdown_send();
     EXPECT_TRUE(client.wait_closed());
   }
-  expect_refused(Scheme::kPlain, running, "GET / HTTP/2.0\r\n" + host + "\r\n", 505,
-                 "unsupported_version");
+  expect_refused(running.port(), "GET / HTTP/2.0\r\n" + host + "\r\n", 505, "unsupported_version");
   for (const char* target : {"/%", "/%zz", "/%ff", "/\xff", "/%00", "/a/../b", "/%2e%2e/etc",
                              "/a%0d", "/?x=%c3%28", "/?x=%00", "x", "*", "/%ed%a0%80"}) {
     SCOPED_TRACE(target);
@@ -229,72 +225,72 @@ TEST(Server, ChecksHostAndOrigin) {
   EXPECT_EQ(status("Host: localhost\r\n", "http://evil.example/x"), 421);
 }
 
-TEST_P(ServerOver, BoundsHeaders) {
-  RunningServer running = start({}, echo);
+TEST(Server, BoundsHeaders) {
+  RunningServer running({}, echo);
   std::string many;
   for (int i = 0; i < 10'000; ++i) many += "X-" + std::to_string(i) + ": y\r\n";
-  expect_refused(GetParam(), running, http_get("/", many), 431, "headers_too_large");
+  expect_refused(running.port(), http_get("/", many), 431, "headers_too_large");
   std::string over_count;
   for (int i = 0; i < 100; ++i) over_count += "X-" + std::to_string(i) + ": y\r\n";
-  expect_refused(GetParam(), running, http_get("/", over_count), 431, "headers_too_large");
-  expect_refused(GetParam(), running, http_get("/", "X: " + std::string(17'000, 'y') + "\r\n"), 431,
+  expect_refused(running.port(), http_get("/", over_count), 431, "headers_too_large");
+  expect_refused(running.port(), http_get("/", "X: " + std::string(17'000, 'y') + "\r\n"), 431,
                  "headers_too_large");
-  expect_refused(GetParam(), running, http_get("/" + std::string(17'000, 'y')), 431,
+  expect_refused(running.port(), http_get("/" + std::string(17'000, 'y')), 431,
                  "headers_too_large");
-  LoopbackClient client = connect(running);
+  LoopbackClient client(running.port());
   client.send(http_get("/", "X: " + std::string(15'000, 'y') + "\r\n"));
   EXPECT_EQ(client.read_response().status, 200);
 }
 
-TEST_P(ServerOver, BoundsBodies) {
+TEST(Server, BoundsBodies) {
   ServerOptions options;
   options.body_bytes_max = 1000;
-  RunningServer running = start(options, echo);
+  RunningServer running(options, echo);
   // Refused from the length alone: the body never comes.
-  LoopbackClient client = connect(running);
+  LoopbackClient client(running.port());
   client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1001\r\n\r\n");
   const RawResponse response = client.read_response();
   EXPECT_EQ(response.status, 413);
   EXPECT_EQ(code_of(response), "body_too_large");
-  expect_refused(GetParam(), running,
+  expect_refused(running.port(),
                  "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
                  "3e9\r\n" +
                      std::string(1001, 'x') + "\r\n0\r\n\r\n",
                  413, "body_too_large");
-  LoopbackClient fits = connect(running);
+  LoopbackClient fits(running.port());
   fits.send(http_post("/", std::string(1000, 'x')));
   EXPECT_EQ(fits.read_response().status, 200);
 }
 
-TEST_P(ServerOver, AClientThatSendsOnStillReadsTheRefusal) {
-  RunningServer running = start({}, echo);
-  LoopbackClient client = connect(running);
+TEST(Server, AClientThatSendsOnStillReadsTheRefusal) {
+  RunningServer running({}, echo);
+  LoopbackClient client(running.port());
   client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2147483648\r\n\r\n");
   const std::string newlines(1 << 20, '\n');
   for (int i = 0; i < 64; ++i) ASSERT_TRUE(client.send(newlines)) << i;
   EXPECT_EQ(client.read_response().status, 413);
 }
 
-TEST_P(ServerOver, RefusesEncodedBodiesAndOtherExpectations) {
-  RunningServer running = start({}, echo);
-  expect_refused(GetParam(), running, http_post("/", "x", "Content-Encoding: gzip\r\n"), 415,
+TEST(Server, RefusesEncodedBodiesAndOtherExpectations) {
+  RunningServer running({}, echo);
+  expect_refused(running.port(), http_post("/", "x", "Content-Encoding: gzip\r\n"), 415,
                  "unsupported_content_encoding");
-  expect_refused(GetParam(), running, http_post("/", "x", "Expect: gold\r\n"), 417,
+  expect_refused(running.port(), http_post("/", "x", "Expect: gold\r\n"), 417,
                  "unsupported_expectation");
-  LoopbackClient client = connect(running);
+  LoopbackClient client(running.port());
   client.send(http_post("/", "x", "Content-Encoding: identity\r\n"));
   EXPECT_EQ(client.read_response().status, 200);
 }
 
-TEST_P(ServerOver, GivesDrippingClientsUp) {
+TEST(Server, GivesDrippingClientsUp) {
   ServerOptions options;
   options.header_timeout = 150ms;
   options.body_grace = 150ms;
   options.body_bytes_per_s_min = 100;
   options.idle_timeout = 300ms;
-  RunningServer running = start(options, echo);
+  RunningServer running(options, echo);
 
-  LoopbackClient head = connect(running);
+  LoopbackClient head(running.port());
   const auto start = std::chrono::steady_clock::now();
   std::thread dripper([&] {
     const std::string bytes = http_get("/", "X-A: " + std::string(500, 'x') + "\r\n");
@@ -309,13 +305,13 @@ TEST_P(ServerOver, GivesDrippingClientsUp) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, 1s);
   dripper.join();
 
-  LoopbackClient body = connect(running);
+  LoopbackClient body(running.port());
   body.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nstart");
   const RawResponse slow = body.read_response();
   EXPECT_EQ(slow.status, 408);
   EXPECT_EQ(code_of(slow), "body_timeout");
 
-  LoopbackClient idle = connect(running);
+  LoopbackClient idle(running.port());
   EXPECT_TRUE(idle.wait_closed(3s));
   EXPECT_EQ(idle.buffered(), "");
 }

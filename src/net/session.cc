@@ -14,7 +14,6 @@
 #include <optional>
 
 #include "net/exchange.h"
-#include "net/stream.h"
 #include "net/trace_context.h"
 
 namespace hearth::net {
@@ -67,19 +66,16 @@ Refusal refusal_of(const error_code& ec) {
 // one timer on which the coroutine waits, which is also its deadline.
 class Session final : public SessionHandle, public std::enable_shared_from_this<Session> {
  public:
-  Session(asio::io_context& loop, int fd, SessionPeer peer, SessionId id,
+  Session(asio::io_context& loop, int fd, bool ipv6, std::string peer, SessionId id,
           const SessionContext& context)
       : context_(context),
         limits_(*context_.limits),
         loop_(loop),
         peer_(std::move(peer)),
         id_(id),
-        stream_(asio::ip::tcp::socket(loop, peer_.ipv6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4(),
-                                      fd)),
+        socket_(loop, ipv6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4(), fd),
         wake_(loop),
-        write_timer_(loop) {
-    if (context_.tls) stream_.begin_server_tls(context_.tls->native());
-  }
+        write_timer_(loop) {}
 
   void start() {
     asio::co_spawn(loop_, run(shared_from_this()), [](std::exception_ptr error) {
@@ -104,9 +100,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
 
   void close_if_idle() override {
     asio::post(loop_, [self = shared_from_this()] {
-      if (!self->idle_ || !self->in_.empty()) return;
-      self->stream_.say_goodbye();
-      self->drop();
+      if (self->idle_ && self->in_.empty()) self->drop();
     });
   }
 
@@ -119,10 +113,10 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   void pump() {
     if (reading_ || ended_ || in_.size() >= kReadAheadMax) return;
     reading_ = true;
-    stream_.read_some(asio::buffer(chunk_),
-                      [self = shared_from_this()](error_code ec, std::size_t bytes) {
-                        self->on_read(ec, bytes);
-                      });
+    socket_.async_read_some(asio::buffer(chunk_),
+                            [self = shared_from_this()](error_code ec, std::size_t bytes) {
+                              self->on_read(ec, bytes);
+                            });
   }
 
   void on_read(error_code ec, std::size_t bytes) {
@@ -149,7 +143,8 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   void drop() {
     dropped_ = true;
     if (exchange_) exchange_->client_gone();
-    stream_.close();
+    error_code ignored;  // closing what may be closed already
+    socket_.close(ignored);
     wake_.cancel();
   }
 
@@ -157,7 +152,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   // at the client's own speed.
   void cut_off() {
     error_code ignored;  // it may be closed already
-    stream_.socket().set_option(asio::socket_base::linger(true, 0), ignored);
+    socket_.set_option(asio::socket_base::linger(true, 0), ignored);
     drop();
   }
 
@@ -227,9 +222,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   std::optional<Refusal> check_head() {
     const auto& message = parser_->get();
     request_.method = std::string(message.method_string());
-    request_.peer = peer_.address;
-    request_.peer_is_loopback = peer_.loopback;
-    request_.peer_names = peer_names_;
+    request_.peer = peer_;
     std::size_t count = 0;
     for (const auto& field : message) {
       if (++count > limits_.header_count_max) return refusal_of(http::error::header_limit);
@@ -244,7 +237,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
     if (auto refusal = check_framing(request_.headers, minor)) return refusal;
     auto target = parse_target(std::string_view(message.target()));
     if (!target) return Refusal{400, target.error().code, target.error().message};
-    if (auto refusal = check_host(request_.headers, target->authority, *context_.hosts)) {
+    if (auto refusal = check_host(request_.headers, target->authority, context_.hosts)) {
       return refusal;
     }
     request_.path = std::move(target->path);
@@ -357,7 +350,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
                    start + limits_.write_grace + earned(written, limits_.write_bytes_per_s_min));
       watch_write();
       const auto [ec, count] =
-          co_await stream_.write_some(asio::buffer(bytes.data(), bytes.size()));
+          co_await socket_.async_write_some(asio::buffer(bytes.data(), bytes.size()), kTuple);
       if (ec) break;
       bytes.remove_prefix(count);
       written += count;
@@ -378,7 +371,6 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
       self->write_watched_ = false;
       if (!self->writing_) return;
       if (SteadyClock::now() >= self->write_deadline_) {
-        self->timed_out_ = true;
         self->cut_off();
       } else {
         self->watch_write();
@@ -403,13 +395,10 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   // A socket closed with unread input resets the connection, and the client may then lose the
   // answer: so our side is closed first, and the client gets a moment to close its own.
   awaitable<void> linger() {
-    const Time deadline = SteadyClock::now() + limits_.linger_timeout;
-    writing_ = true;
-    write_deadline_ = deadline;
-    watch_write();
-    const error_code ec = co_await stream_.finish();
-    writing_ = false;
+    error_code ec;
+    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
     if (ec) co_return;
+    const Time deadline = SteadyClock::now() + limits_.linger_timeout;
     while (!ended_ && !dropped_ && SteadyClock::now() < deadline) {
       in_.clear();
       pump();
@@ -417,40 +406,9 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
     }
   }
 
-  // --- TLS
-  // -----------------------------------------------------------------------------------
-
-  // False: it failed, and what can be said about it has been. Meanwhile the connection counts as
-  // idle: who does not get on with it makes room for others.
-  awaitable<bool> shake_hands() {
-    idle_ = true;
-    writing_ = true;
-    write_deadline_ = SteadyClock::now() + limits_.header_timeout;
-    watch_write();
-    const error_code ec = co_await stream_.handshake();
-    writing_ = false;
-    if (!ec && !dropped_) {
-      peer_names_ = stream_.peer_names();
-      context_.host.handshake_done();
-      co_return true;
-    }
-    idle_ = false;
-    if (dropped_ && !timed_out_) co_return false;  // by ourselves, for another's sake
-    const TlsFailure why = timed_out_ ? TlsFailure::kTimeout : stream_.failure();
-    context_.host.handshake_failed(why);
-    if (dropped_) co_return false;
-    stream_.abandon_tls();
-    // Whoever has asked in the clear has shown its key to the network: it should hear of it, which
-    // a redirection would hide.
-    if (why == TlsFailure::kPlainHttp)
-      co_await refuse({400, "https_required", "this port speaks https only"});
-    co_return false;
-  }
-
   awaitable<void> run(std::shared_ptr<Session> self) {
+    pump();
     bool last_answer = false;  // one was written behind which the connection closes
-    if (stream_.is_tls()) last_answer = !co_await shake_hands();
-    if (!last_answer) pump();
     while (!last_answer) {
       const Got got = co_await read_request();
       if (got == Got::kNothing) break;
@@ -458,10 +416,7 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
       if (got == Got::kRequest) again = co_await answer();
       last_answer = !again;
     }
-    if (!dropped_ && !reset_) {
-      if (last_answer) co_await linger();
-      stream_.say_goodbye();
-    }
+    if (last_answer && !dropped_ && !reset_) co_await linger();
     drop();
     write_timer_.cancel();
     self->context_.host.session_ended(id_);
@@ -470,15 +425,14 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   const SessionContext context_;
   const ServerLimits& limits_;
   asio::io_context& loop_;
-  const SessionPeer peer_;
+  const std::string peer_;
   const SessionId id_;
-  Stream stream_;
+  asio::ip::tcp::socket socket_;
   asio::steady_timer wake_;
   asio::steady_timer write_timer_;
   std::array<char, 16384> chunk_;  // where the read under way puts its bytes
   std::string in_;                 // read, not yet parsed
   std::optional<http::request_parser<http::string_body>> parser_;
-  std::vector<std::string> peer_names_;
   HttpRequest request_;
   Exchange::Framing framing_;
   std::shared_ptr<Exchange> exchange_;  // of the request being answered
@@ -492,15 +446,15 @@ class Session final : public SessionHandle, public std::enable_shared_from_this<
   bool reset_ = false;  // with ended_: not by an orderly close
   bool draining_ = false;
   bool dropped_ = false;
-  bool timed_out_ = false;  // with dropped_: the client took or gave nothing for too long
-  bool closing_ = false;    // the server ends the connection, not the client
+  bool closing_ = false;  // the server ends the connection, not the client
 };
 
 }  // namespace
 
-std::shared_ptr<SessionHandle> start_session(asio::io_context& loop, int fd, SessionPeer peer,
-                                             SessionId id, const SessionContext& context) {
-  auto session = std::make_shared<Session>(loop, fd, std::move(peer), id, context);
+std::shared_ptr<SessionHandle> start_session(asio::io_context& loop, int fd, bool ipv6,
+                                             std::string peer, SessionId id,
+                                             const SessionContext& context) {
+  auto session = std::make_shared<Session>(loop, fd, ipv6, std::move(peer), id, context);
   session->start();
   return session;
 }

@@ -24,15 +24,12 @@ class SessionHost {
   virtual void session_busy(SessionId id) = 0;
   virtual void session_ended(SessionId id) = 0;  // the last word of a session
   virtual void client_left() = 0;                // before its answer was sent in full
-  virtual void handshake_done() = 0;
-  virtual void handshake_failed(TlsFailure why) = 0;
 };
 
 struct SessionContext {
-  const ServerOptions& options;  // but for its limits and TLS
+  const ServerOptions& options;  // but for its limits
   std::shared_ptr<const ServerLimits> limits;
-  std::shared_ptr<const TlsContext> tls;  // null: plain
-  std::shared_ptr<const HostPolicy> hosts;
+  const HostPolicy& hosts;
   const Handler& handler;
   SessionHost& host;
   bool single_request = false;  // the server is stopping
@@ -47,16 +44,10 @@ class SessionHandle {
   virtual void close_if_idle() = 0;  // now, unless a request has begun to arrive meanwhile
 };
 
-struct SessionPeer {
-  std::string address;  // without port
-  bool ipv6 = false;
-  bool loopback = false;
-};
-
-// Takes over `fd`, a connected non-blocking socket; everything runs on `loop`. What `context`
-// refers to must outlive the call of session_ended.
-std::shared_ptr<SessionHandle> start_session(boost::asio::io_context& loop, int fd,
-                                             SessionPeer peer, SessionId id,
+// Takes over `fd`, a connected non-blocking socket; everything runs on `loop`. `context` must
+// outlive the call of session_ended.
+std::shared_ptr<SessionHandle> start_session(boost::asio::io_context& loop, int fd, bool ipv6,
+                                             std::string peer, SessionId id,
                                              const SessionContext& context);
 
 }  // namespace hearth::net

@@ -19,7 +19,6 @@ class Detokenizer {
   std::string push(TokenId id);
   // What is kept back, as U+FFFD; call once at the end.
   std::string finish();
-  bool pending() const { return !pending_.empty(); }  // a code point is unfinished
 
  private:
   std::shared_ptr<const Tokenizer> tokenizer_;

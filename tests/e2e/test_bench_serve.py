@@ -1,6 +1,7 @@
 """`hearth bench serve` against a real server, and against what is none."""
 
 import contextlib
+import hashlib
 import http.server
 import json
 import os
@@ -11,10 +12,10 @@ import threading
 import time
 
 import pytest
-from identities import Site
 from measure import metric
 from serving import free_port
 
+KEY = "hk_bench_0123456789abcdef0123456789abcdef"
 DISTRIBUTIONS = ("ttft_ms", "tpot_ms", "itl_ms", "longest_itl_ms", "total_ms")
 
 
@@ -113,15 +114,17 @@ def test_lengths_differ(hearth, server):
 
 
 def test_the_key_is_sent_and_a_wrong_one_is_told(hearth, configured, model, tmp_path):
-    site = Site(tmp_path)
-    key = site.add("bench", "user")
-    server, _ = configured(f'[[models]]\nmodel = "{model}"\n{site.toml()}')
+    digest = hashlib.sha256(KEY.encode()).hexdigest()
+    server, _ = configured(
+        f'[[models]]\nmodel = "{model}"\n'
+        f'[[keys]]\nname = "bench"\nsha256 = "{digest}"\npermissions = ["use-models"]\n'
+    )
     load = (server.url, "-n", "2", "-c", "1", "--max-tokens", "2")
     path = tmp_path / "key"
-    path.write_text(key + "\n")
+    path.write_text(KEY + "\n")
     assert report(hearth, *load, "--api-key", f"file:{path}")["succeeded"] == 2
     from_variable = (*load, "--api-key", "env:BENCH_KEY")
-    environment = {**os.environ, "BENCH_KEY": key}
+    environment = {**os.environ, "BENCH_KEY": KEY}
     assert report(hearth, *from_variable, env=environment)["succeeded"] == 2
 
     environment["BENCH_KEY"] = "hk_wrong"
@@ -135,8 +138,8 @@ def test_the_key_is_sent_and_a_wrong_one_is_told(hearth, configured, model, tmp_
     path.write_text(" \n")
     assert "holds no key" in failure(hearth, *load, "--api-key", f"file:{path}")
     assert "/nowhere" in failure(hearth, *load, "--api-key", "file:/nowhere")
-    said = failure(hearth, *load, "--api-key", key, status=2)
-    assert "env:NAME or file:PATH" in said and key not in said
+    said = failure(hearth, *load, "--api-key", KEY, status=2)
+    assert "env:NAME or file:PATH" in said and KEY not in said
 
 
 def test_a_full_queue(hearth, configured, model):
@@ -261,7 +264,7 @@ def test_time_runs_out(hearth, server):
     [
         ([], "URL"),
         (["127.0.0.1:8080"], "URL"),
-        (["ftp://127.0.0.1:8080"], "URL"),
+        (["https://127.0.0.1:8080"], "plain http"),
         (["http://me:secret@127.0.0.1:8080"], "URL"),
         (["http://127.0.0.1:8080", "-c", "0"], "-c"),
         (["http://127.0.0.1:8080", "--rate", "0"], "--rate"),

@@ -1,7 +1,9 @@
 """How a server starts, is told something new, stops, and is killed."""
 
+import hashlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import threading
@@ -9,7 +11,6 @@ import time
 
 import pytest
 import requests
-from identities import Site
 from measure import metric, settled
 from serving import STOP_S_MAX, Server, config_file
 
@@ -274,10 +275,19 @@ def test_print_config_says_everything_and_can_be_read(hearth, tmp_path):
     assert "port = 1234\n" in port and "port = 8080\n" in printed
 
 
-def test_models_come_and_go_by_who_may(configured, model, tmp_path):
-    site = Site(tmp_path)
-    key = site.add("ops", "model-admin", "user")
-    server, _ = configured(model_entry(model, "a") + site.toml())
+@pytest.fixture
+def key():
+    return secrets.token_hex(32)
+
+
+def key_entry(key, *permissions):
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    listed = ", ".join(f'"{name}"' for name in permissions)
+    return f'[[keys]]\nname = "ops"\nsha256 = "{digest}"\npermissions = [{listed}]\n'
+
+
+def test_models_come_and_go_by_who_may(configured, model, key, tmp_path):
+    server, _ = configured(model_entry(model, "a") + key_entry(key, "manage-models", "use-models"))
     admin = server.url + "/admin/models"
     headers = {"Authorization": f"Bearer {key}"}
     assert requests.get(admin, timeout=10).status_code == 401
@@ -328,13 +338,11 @@ def test_models_come_and_go_by_who_may(configured, model, tmp_path):
     [("thread.start=4", 503, "no_threads"), ("model.load=2", 507, "out_of_memory")],
 )
 def test_a_load_without_threads_or_memory_hurts_nobody(
-    configured, model, tmp_path, monkeypatch, point, status, code
+    configured, model, key, monkeypatch, point, status, code
 ):
     # Three threads come before it: one that measures beside the first, and two of the server's own model.
     monkeypatch.setenv("HEARTH_FAULT_POINTS", point)
-    site = Site(tmp_path)
-    key = site.add("ops", "model-admin")
-    server, _ = configured(model_entry(model, "a", "threads = 2") + site.toml())
+    server, _ = configured(model_entry(model, "a", "threads = 2") + key_entry(key, "manage-models"))
     alone = OpenStream(server).text()
     before = settled(server)
     assert before["pages"] == 0

@@ -1,14 +1,15 @@
 """Errors as the unmodified `openai` client raises them."""
 
 import contextlib
+import hashlib
 import json
 import re
+import secrets
 import time
 
 import openai
 import pytest
 import requests
-from identities import Site
 from serving import Server
 
 QUESTION = [{"role": "user", "content": "Tell me a story."}]
@@ -29,9 +30,12 @@ def configured(hearth, folder, text):
 
 
 def test_a_wrong_key(hearth, model, tmp_path):
-    site = Site(tmp_path)
-    key = site.add("someone", "user")
-    text = f'[[models]]\nmodel = "{model}"\ncache_mib = 64\nctx = 512\n{site.toml()}'
+    key = secrets.token_hex(32)
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    text = (
+        f'[[models]]\nmodel = "{model}"\ncache_mib = 64\nctx = 512\n'
+        f'[[keys]]\nname = "someone"\nsha256 = "{digest}"\npermissions = ["use-models"]\n'
+    )
     with configured(hearth, tmp_path / "etc", text) as server:
         right = openai.OpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0)
         assert right.completions.create(**{**LONG, "max_tokens": 4}).choices[0].text

@@ -7,16 +7,16 @@ as a few reasons for refusing them cannot be said in a JSON Schema: REASONS.
 
 import collections
 import copy
+import hashlib
 import os
 import random
-import tempfile
 import re
+import secrets
 
 import openapi_spec_validator
 import pytest
 import requests
 import schemathesis
-from identities import Site
 from serving import Server
 from schemathesis.config import (
     ChecksConfig,
@@ -56,8 +56,7 @@ REASONS = {
     ("invalid_name", None),  # likewise
     ("model_exists", None),  # which models are loaded
 }
-SITE = Site(tempfile.mkdtemp(prefix="hearth-openapi-"))
-KEY = SITE.add("test", "user", "model-admin")
+KEY = secrets.token_hex(32)
 
 
 @schemathesis.check
@@ -146,7 +145,7 @@ def as_two(document):
     return body, query
 
 
-def run(document, url, seed, examples, coverage=True, verify=True):
+def run(document, url, seed, examples, coverage=True):
     """Runs schemathesis; counts cases by operation and status, and gives what failed."""
     off = SimpleCheckConfig(enabled=False)
     checks = ChecksConfig(
@@ -158,7 +157,6 @@ def run(document, url, seed, examples, coverage=True, verify=True):
     )
     project = ProjectConfig(
         base_url=url,
-        tls_verify=verify,
         continue_on_failure=True,
         checks=checks,
         request_timeout=60,
@@ -194,8 +192,12 @@ def run(document, url, seed, examples, coverage=True, verify=True):
 @pytest.fixture(scope="module")
 def small(hearth, model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("openapi")
+    digest = hashlib.sha256(KEY.encode()).hexdigest()
     config = folder / "hearth.toml"
-    config.write_text(SITE.toml())
+    config.write_text(
+        f'[[keys]]\nname = "test"\nsha256 = "{digest}"\n'
+        'permissions = ["manage-models", "use-models", "read-metrics"]\n'
+    )
     server = Server(hearth, model, folder / "log", "--ctx", "128", "--config", str(config))
     yield server
     assert server.process.poll() is None, server.log.read_text(errors="replace")

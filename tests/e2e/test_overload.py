@@ -2,16 +2,17 @@
 
 import collections
 import concurrent.futures
+import hashlib
 import http.client
 import json
 import os
+import secrets
 import statistics
 import threading
 import time
 
 import pytest
 import requests
-from identities import Site
 from measure import Others, metric, pages_used, settled, wait_idle
 
 RUNNING, QUEUED = 2, 2
@@ -169,10 +170,15 @@ def test_mistakes_are_told_also_when_it_is_full(small):
     idle_again(small)
 
 
-def test_a_key_for_nights_may_not_come_first(configured, model, tmp_path):
-    site = Site(tmp_path)
-    keys = {"night": site.add("night", "user", batch_only=True), "day": site.add("day", "user")}
-    server, _ = configured(f'[[models]]\nmodel = "{model}"\n{site.toml()}')
+def test_a_key_for_nights_may_not_come_first(configured, model):
+    keys = {name: secrets.token_hex(32) for name in ("night", "day")}
+    entries = "".join(
+        f'[[keys]]\nname = "{name}"\npermissions = ["use-models", "read-metrics"]\n'
+        f'sha256 = "{hashlib.sha256(key.encode()).hexdigest()}"\n'
+        + ("batch_only = true\n" if name == "night" else "")
+        for name, key in keys.items()
+    )
+    server, _ = configured(f'[[models]]\nmodel = "{model}"\n{entries}')
     documents = {
         "/v1/completions": {"prompt": "One, two,"},
         "/v1/chat/completions": {"messages": [{"role": "user", "content": "Hello"}]},

@@ -1,9 +1,9 @@
 """What a prompt has in common with an earlier one of the same identity is not computed again."""
 
 import concurrent.futures
+import hashlib
 
 import requests
-from identities import Site
 from measure import metric, settled
 
 HANDBOOK = "Visitors sign the book at the gate and wear their badge where it can be seen. " * 20
@@ -57,10 +57,14 @@ def test_the_beginning_is_computed_once_and_the_text_is_the_same(configured, mod
     assert metric(server, "hearth_kv_pages_kept") > 0
 
 
-def test_nobody_learns_what_another_has_asked(configured, model, tmp_path):
-    site = Site(tmp_path)
-    keys = {name: site.add(name, "user") for name in ("one", "two")}
-    server, _ = configured(f'[[models]]\nmodel = "{model}"\n{site.toml()}')
+def test_nobody_learns_what_another_has_asked(configured, model):
+    keys = {name: f"hk_{name}_0123456789abcdef0123456789abcdef" for name in ("one", "two")}
+    entries = "".join(
+        f'[[keys]]\nname = "{name}"\nsha256 = "{hashlib.sha256(key.encode()).hexdigest()}"\n'
+        f'permissions = ["use-models", "read-metrics"]\n'
+        for name, key in keys.items()
+    )
+    server, _ = configured(f'[[models]]\nmodel = "{model}"\n{entries}')
     assert ask(server, HANDBOOK, keys["one"])[1][0] == 0
     assert ask(server, HANDBOOK, keys["two"])[1][0] == 0
     assert ask(server, HANDBOOK, keys["one"])[1][0] > 0

@@ -24,8 +24,6 @@ Result<Mapping> Mapping::reserve(std::int64_t bytes, bool huge) {
                 std::strerror(errno));
   // Advice only: without huge pages everything still works, slower.
   if (huge) madvise(p, static_cast<std::size_t>(rounded), MADV_HUGEPAGE);
-  // Weights, keys and values: what was sealed, and what people asked.
-  madvise(p, static_cast<std::size_t>(rounded), MADV_DONTDUMP);
   out.data_ = static_cast<std::byte*>(p);
   out.bytes_ = rounded;
   return out;
