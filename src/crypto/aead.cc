@@ -60,15 +60,31 @@ void Aes256Gcm::seal(Nonce nonce, Bytes associated, std::span<std::byte> text,
 
 bool Aes256Gcm::open(Nonce nonce, Bytes associated, std::span<std::byte> text,
                      std::span<const std::byte, kTagBytes> tag) const {
-  const Context c = context(false, key_, nonce, associated);
-  transform(c.get(), text);
-  std::array<std::byte, kTagBytes> wanted{};
-  std::copy(tag.begin(), tag.end(), wanted.begin());
-  HEARTH_CHECK(EVP_CIPHER_CTX_ctrl(c.get(), EVP_CTRL_GCM_SET_TAG, kTagBytes, wanted.data()) == 1);
-  int written = 0;
-  if (EVP_CipherFinal_ex(c.get(), raw(wanted.data()), &written) == 1) return true;
+  Aes256GcmOpening opening(*this, nonce, associated);
+  opening.update(text);
+  if (opening.finish(tag)) return true;
   wipe(text);
   return false;
+}
+
+struct Aes256GcmOpening::State {
+  Context context;
+};
+
+Aes256GcmOpening::Aes256GcmOpening(const Aes256Gcm& aead, Aes256Gcm::Nonce nonce,
+                                   Aes256Gcm::Bytes associated)
+    : state_(std::make_unique<State>(State{context(false, aead.key_, nonce, associated)})) {}
+Aes256GcmOpening::~Aes256GcmOpening() = default;
+
+void Aes256GcmOpening::update(std::span<std::byte> text) { transform(state_->context.get(), text); }
+
+bool Aes256GcmOpening::finish(std::span<const std::byte, Aes256Gcm::kTagBytes> tag) {
+  std::array<std::byte, Aes256Gcm::kTagBytes> wanted{};
+  std::copy(tag.begin(), tag.end(), wanted.begin());
+  HEARTH_CHECK(EVP_CIPHER_CTX_ctrl(state_->context.get(), EVP_CTRL_GCM_SET_TAG,
+                                   Aes256Gcm::kTagBytes, wanted.data()) == 1);
+  int written = 0;
+  return EVP_CipherFinal_ex(state_->context.get(), raw(wanted.data()), &written) == 1;
 }
 
 }  // namespace hearth::crypto

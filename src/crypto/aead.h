@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 
 #include "crypto/secret.h"
@@ -29,7 +30,25 @@ class Aes256Gcm {
                           std::span<const std::byte, kTagBytes> tag) const;
 
  private:
+  friend class Aes256GcmOpening;
   Secret key_;
+};
+
+// open() for a text that comes in pieces, in order. What update() has decrypted is nobody's to look
+// at before finish() has said that it is right; if it is not, whoever holds the pieces wipes them.
+class Aes256GcmOpening {
+ public:
+  Aes256GcmOpening(const Aes256Gcm& aead, Aes256Gcm::Nonce nonce, Aes256Gcm::Bytes associated);
+  ~Aes256GcmOpening();
+  Aes256GcmOpening(const Aes256GcmOpening&) = delete;
+  Aes256GcmOpening& operator=(const Aes256GcmOpening&) = delete;
+
+  void update(std::span<std::byte> text);
+  [[nodiscard]] bool finish(std::span<const std::byte, Aes256Gcm::kTagBytes> tag);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace hearth::crypto

@@ -9,6 +9,7 @@
 
 #include "base/private_memory.h"
 #include "base/start_thread.h"
+#include "formats/unseal_ahead.h"
 
 namespace hearth {
 namespace {
@@ -32,7 +33,7 @@ constexpr std::size_t round_up(std::size_t n) {
 }  // namespace
 
 ReadAhead::ReadAhead(const Weights& weights, std::vector<Ranges> steps, Choice choice)
-    : unseal_(weights, steps) {
+    : unseal_(std::make_unique<UnsealAhead>(weights, steps)) {
   for (Ranges& ranges : steps) steps_.emplace_back().wanted = std::move(ranges);
   plan(weights, choice);
   if (blocks_.empty() || start()) return;
@@ -183,7 +184,7 @@ Result<ReadAhead::Ranges> ReadAhead::next(const Ranges& wanted) {
   HEARTH_CHECK(std::equal(
       wanted.begin(), wanted.end(), step.wanted.begin(), step.wanted.end(),
       [](const auto& a, const auto& b) { return a.data() == b.data() && a.size() == b.size(); }));
-  HEARTH_TRY_VOID(unseal_.next());
+  HEARTH_TRY_VOID(unseal_->next());
   if (step.bytes == 0) return wanted;
   std::unique_lock lock(mutex_);
   complete_.wait(lock, [&] { return step.open_blocks == 0; });

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -20,10 +21,11 @@
 
 #include "base/result.h"
 #include "formats/mapped_file.h"
-#include "formats/unseal_ahead.h"
 #include "formats/weights.h"
 
 namespace hearth {
+
+class UnsealAhead;
 
 class ReadAhead {
  public:
@@ -70,7 +72,7 @@ class ReadAhead {
   bool place(std::size_t step);
   void release(std::size_t step);
 
-  UnsealAhead unseal_;
+  const std::unique_ptr<UnsealAhead> unseal_;
   std::vector<Step> steps_;
   std::vector<Block> blocks_;
   std::size_t ring_bytes_ = 0;  // of memory_, used as a ring

@@ -14,6 +14,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/fault_point.h"
 #include "base/start_thread.h"
 
 namespace hearth {
@@ -38,6 +39,26 @@ std::byte* reserve(std::byte* at, std::size_t bytes) {
   return static_cast<std::byte*>(memory);
 }
 
+// Moves pages to where nothing is mapped but our own; false where the kernel cannot (before 5.7).
+// An empty mapping stays at `from`, so that nobody else's ever comes to lie there.
+bool move_pages(std::span<std::byte> from, std::byte* to) {
+  if (FAULT_POINT("sealed.move")) return false;
+  return ::mremap(from.data(), from.size(), from.size(),
+                  MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) != MAP_FAILED;
+}
+
+bool protect(std::span<std::byte> memory, int access) {
+  return ::mprotect(memory.data(), memory.size(), access) == 0;
+}
+
+// The part of `mapping` that begins as huge pages want it.
+std::span<std::byte> aligned(std::span<std::byte> mapping, std::size_t bytes) {
+  void* begin = mapping.data();
+  std::size_t room = mapping.size();
+  HEARTH_CHECK(std::align(kPlaceAlignment, bytes, begin, room) != nullptr);
+  return {static_cast<std::byte*>(begin), bytes};
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const SealedFile>> SealedFile::open(const std::string& path,
@@ -58,11 +79,8 @@ Result<std::shared_ptr<const SealedFile>> SealedFile::open(const std::string& pa
     return fail(ErrorKind::kExhausted, "out_of_memory", "{}: cannot map {} MiB: {}", path,
                 text >> 20, std::strerror(errno));
   const std::span reserved(memory, text + kPlaceAlignment);
-  void* begin = memory;
-  std::size_t room = reserved.size();
-  HEARTH_CHECK(std::align(kPlaceAlignment, text, begin, room) != nullptr);
   return std::shared_ptr<const SealedFile>(
-      new SealedFile(path, *std::move(reader), reserved, {static_cast<std::byte*>(begin), text}));
+      new SealedFile(path, *std::move(reader), reserved, aligned(reserved, text)));
 }
 
 SealedFile::SealedFile(std::string path, sealed::SealedReader reader, std::span<std::byte> reserved,
@@ -74,23 +92,62 @@ SealedFile::SealedFile(std::string path, sealed::SealedReader reader, std::span<
       text_(text),
       chunks_(static_cast<std::size_t>(reader_.layout().chunks)) {}
 
-SealedFile::~SealedFile() { ::munmap(reserved_.data(), reserved_.size()); }
+SealedFile::~SealedFile() {
+  ::munmap(reserved_.data(), reserved_.size());
+  for (const Workplace& workplace : workplaces_)
+    ::munmap(workplace.mapping.data(), workplace.mapping.size());
+}
 
 std::span<std::byte> SealedFile::memory_of(std::size_t chunk) const {
   const std::size_t at = chunk * chunk_bytes();
   return text_.subspan(at, std::min(chunk_bytes(), text_.size() - at));
 }
 
-// Whoever strays into the chunk while it comes reads what is not verified: the only one who has a
-// reason to look at it waits in acquire() until this has returned.
-Status SealedFile::fill(std::size_t chunk) const {
-  const auto memory = memory_of(chunk);
-  if (::mprotect(memory.data(), memory.size(), PROT_READ | PROT_WRITE) != 0)
+Result<std::size_t> SealedFile::take_workplace() const {
+  const std::lock_guard lock(mutex_);
+  if (!free_workplaces_.empty()) {
+    const std::size_t index = free_workplaces_.back();
+    free_workplaces_.pop_back();
+    return index;
+  }
+  const std::size_t bytes = chunk_bytes() + kPlaceAlignment;
+  std::byte* const memory = reserve(nullptr, bytes);
+  if (memory == nullptr || !protect({memory, bytes}, PROT_READ | PROT_WRITE))
     return fail(ErrorKind::kExhausted, "out_of_memory", "{}: {}", path_, std::strerror(errno));
-  auto read = reader_.read_chunk(chunk, memory);
-  if (read && ::mprotect(memory.data(), memory.size(), PROT_READ) == 0) return {};
-  HEARTH_CHECK(reserve(memory.data(), memory.size()) != nullptr);
-  if (!read) return prefixed(path_, std::move(read).error());
+  const std::span mapping(memory, bytes);
+  workplaces_.push_back({mapping, aligned(mapping, chunk_bytes())});
+  return workplaces_.size() - 1;
+}
+
+void SealedFile::give_workplace(std::size_t index) const {
+  const std::lock_guard lock(mutex_);
+  free_workplaces_.push_back(index);
+}
+
+Status SealedFile::fill(std::size_t chunk, std::size_t& workplace) const {
+  HEARTH_TRY(const std::size_t index, take_workplace());
+  const auto work = [&] {
+    const std::lock_guard lock(mutex_);
+    return workplaces_[index].memory;
+  }();
+  auto read = reader_.read_chunk(chunk, work);
+  if (!read) {
+    give_workplace(index);
+    return prefixed(path_, std::move(read).error());
+  }
+  const auto place = memory_of(chunk);
+  const auto pages = work.first(place.size());
+  if (protect(pages, PROT_READ) && move_pages(pages, place.data())) {
+    workplace = index;
+    return {};
+  }
+  bool copied = protect(pages, PROT_READ | PROT_WRITE) && protect(place, PROT_READ | PROT_WRITE);
+  if (copied) {
+    std::ranges::copy(pages, place.begin());
+    copied = protect(place, PROT_READ);
+  }
+  give_workplace(index);
+  if (copied) return {};
   return fail(ErrorKind::kExhausted, "out_of_memory", "{}: {}", path_, std::strerror(errno));
 }
 
@@ -101,8 +158,10 @@ Status SealedFile::acquire(std::size_t index) const {
   if (chunk.state == Chunk::kAbsent) {
     chunk.state = Chunk::kComing;
     lock.unlock();
-    Status filled = fill(index);
+    std::size_t workplace = kNowhere;
+    Status filled = fill(index, workplace);
     lock.lock();
+    chunk.workplace = workplace;
     chunk.state = filled ? Chunk::kReadable : Chunk::kAbsent;
     came_.notify_all();
     if (!filled) return filled;
@@ -117,8 +176,14 @@ void SealedFile::release(std::size_t index) const {
   HEARTH_CHECK(chunk.state == Chunk::kReadable && chunk.users > 0);
   if (--chunk.users > 0) return;
   chunk.state = Chunk::kAbsent;
-  const auto memory = memory_of(index);
-  HEARTH_CHECK(reserve(memory.data(), memory.size()) != nullptr);
+  const auto place = memory_of(index);
+  if (chunk.workplace != kNowhere) {
+    const auto work = workplaces_[chunk.workplace].memory.first(place.size());
+    if (move_pages(place, work.data()) && protect(work, PROT_READ | PROT_WRITE))
+      free_workplaces_.push_back(chunk.workplace);
+    chunk.workplace = kNowhere;
+  }
+  HEARTH_CHECK(reserve(place.data(), place.size()) != nullptr);
 }
 
 Status SealedFile::need(std::span<const std::byte> range) const {

@@ -125,6 +125,24 @@ TEST_F(SealedFileTest, WhatNobodyUsesIsGone) {
   EXPECT_TRUE(is(file->bytes(), text));
 }
 
+// As on kernels before 5.7: at first, and on the way back.
+TEST_F(SealedFileTest, WherePagesCannotBeMovedTheyAreCopied) {
+  const std::string text = sample_text(3 * kChunk);
+  const auto file = open(text);
+  const SealedFile& sealed = *file->as_sealed();
+  for (const int nth : {1, 2}) {
+    fault::arm("sealed.move", nth);
+    ASSERT_TRUE(sealed.acquire(1));
+    EXPECT_TRUE(is(file->bytes().subspan(kChunk, kChunk), text.substr(kChunk, kChunk)));
+    EXPECT_EQ(protection_at(&file->bytes()[kChunk]), "r--p");
+    sealed.release(1);
+    EXPECT_EQ(protection_at(&file->bytes()[kChunk]), "---p");
+    fault::disarm_all();
+  }
+  ASSERT_TRUE(file->need(file->bytes()));
+  EXPECT_TRUE(is(file->bytes(), text));
+}
+
 TEST_F(SealedFileTest, ManyThreadsAskForTheSame) {
   const std::string text = sample_text(20 * kChunk);
   const auto file = open(text);

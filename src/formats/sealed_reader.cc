@@ -100,15 +100,27 @@ class SealedReader::File {
     return read_from(fd_, offset, to, to.size());
   }
 
-  // As read(), for offset and address at multiples of kAlignment, with room for size() rounded up.
-  Status read_aligned(std::uint64_t offset, std::span<std::byte> to, std::size_t bytes) const {
-    iovec part = {to.data(), bytes};
-    const ssize_t cached = ::preadv2(fd_, &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
-    if (cached == static_cast<ssize_t>(bytes)) return {};
-    const bool uncached = cached >= 0 || errno == EAGAIN;
-    if (uncached && direct_ >= 0 && read_from(direct_, offset, to.first(round_up(bytes)), bytes))
-      return {};
-    return read(offset, to.first(bytes));
+  // The first `bytes` of `to` from `offset` on, both at multiples of kAlignment and `to` with room
+  // for whole ones; `use` gets them in order, in pieces of `piece_bytes` or all at once.
+  template <class Use>
+  Status read_aligned(std::uint64_t offset, std::span<std::byte> to, std::size_t bytes,
+                      std::size_t piece_bytes, Use use) const {
+    for (std::size_t at = 0; at < bytes; at += piece_bytes) {
+      const auto piece = to.subspan(at, std::min(piece_bytes, bytes - at));
+      iovec part = {piece.data(), piece.size()};
+      const ssize_t cached = ::preadv2(fd_, &part, 1, static_cast<off_t>(offset + at), RWF_NOWAIT);
+      if (cached != static_cast<ssize_t>(piece.size())) {
+        const bool uncached = cached >= 0 || errno == EAGAIN;
+        if (at == 0 && uncached && direct_ >= 0 &&
+            read_from(direct_, offset, to.first(round_up(bytes)), bytes)) {
+          use(to.first(bytes));
+          return {};
+        }
+        HEARTH_TRY_VOID(read(offset + at, piece));
+      }
+      use(piece);
+    }
+    return {};
   }
 
  private:
@@ -200,15 +212,20 @@ Status SealedReader::read_chunk(std::uint64_t i, std::span<std::byte> to) const 
   HEARTH_CHECK(i < layout_.chunks);
   const std::size_t bytes = layout_.chunk_size(i);
   HEARTH_CHECK(to.size() >= round_up(bytes));
-  auto read = file_->read_aligned(layout_.chunk_at(i), to, bytes);
-  const auto text = to.first(bytes);
   const auto sealed = entry(i);
-  if (read && checks_digests_ &&
-      !crypto::equal(crypto::sha256(text), sealed.subspan<kTagBytes, kDigestBytes>()))
-    read = damaged("chunk {} was changed", i);
-  if (read &&
-      !aead_.open(nonce_of(header_, i, i + 1 == layout_.chunks),
-                  std::span(authenticated_).first<kHeaderBytes>(), text, sealed.first<kTagBytes>()))
+  crypto::Aes256GcmOpening opening(aead_, nonce_of(header_, i, i + 1 == layout_.chunks),
+                                   std::span(authenticated_).first<kHeaderBytes>());
+  // Pieces that are still in the core's cache when they are decrypted; the digest wants the whole.
+  constexpr std::size_t kPieceBytes = 256 << 10;
+  bool same = true;
+  Status read = file_->read_aligned(
+      layout_.chunk_at(i), to, bytes, checks_digests_ ? layout_.chunk_bytes : kPieceBytes,
+      [&](std::span<std::byte> piece) {
+        if (checks_digests_)
+          same = crypto::equal(crypto::sha256(piece), sealed.subspan<kTagBytes, kDigestBytes>());
+        if (same) opening.update(piece);
+      });
+  if (read && !(same && opening.finish(sealed.first<kTagBytes>())))
     read = damaged("chunk {} was changed", i);
   // What a read past the cache brings from behind the chunk, or everything.
   crypto::wipe(read ? to.subspan(bytes, round_up(bytes) - bytes) : to);

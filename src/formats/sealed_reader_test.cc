@@ -90,6 +90,7 @@ TEST_F(SealedReaderTest, EveryByteCounts) {
     for (std::size_t at = 0; at < whole.size(); ++at) {
       // All three flips where there is structure, one in the middle of ciphertext.
       const bool dense = at < kHeaderBytes + 2 * kSlotBytes || at >= kBodyOffset + text.size();
+      if (!dense && !is_signed) continue;  // the same bytes as in the other
       for (const int flip : {0x01, 0x80, 0xff}) {
         if (!dense && flip != 0x80) continue;
         std::string changed = whole;
