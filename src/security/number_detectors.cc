@@ -189,14 +189,14 @@ std::size_t find_phone(TextWindow& text, std::size_t pos, DigitChain& chain) {
 }
 
 std::size_t find_bank_card(TextWindow& text, std::size_t pos, DigitChain& chain) {
-  const bool had_run_out = text.ran_out();
   std::string line;
   if (!has_issuer(chain)) {
+    if (text.ran_out()) return 0;  // it may have one yet
     // Few numbers are so long, and looking at the line costs more than reading them.
     const bool may_be_long = read_groups(chain, 0, 16, true) || text.ran_out();
     if (may_be_long) line = text.line_before(pos);
     if (!speaks_of_card(line)) {
-      if (!had_run_out) text.clear();  // whatever comes, it is none
+      text.clear();  // whatever comes, it is none
       return 0;
     }
   }
