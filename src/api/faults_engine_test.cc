@@ -1,5 +1,6 @@
 // Faults that reach the engine: clients that leave or do not read, output that is no number, a
 // cache that is too small. The numbers are those of docs/faults.md.
+#include <cstdlib>
 #include <map>
 #include <mutex>
 
@@ -361,8 +362,9 @@ TEST(Fault23, AFullQueueSaysWhenToComeAgainAndLosesNobody) {
              std::chrono::steady_clock::now() < deadline) {
         ++refused;
         EXPECT_EQ(verdict(response), "429 queue_full");
-        EXPECT_TRUE(response.headers["retry-after"] == "1" ||
-                    response.headers["retry-after"] == "2");
+        // By the real rate: a second or two here, more where the machine is slow.
+        const int seconds = std::atoi(response.headers["retry-after"].c_str());
+        EXPECT_TRUE(seconds >= 1 && seconds <= 60) << seconds;
         std::this_thread::sleep_for(20ms);
       }
       EXPECT_EQ(normalised(response), expected[static_cast<std::size_t>(i)]) << i;
