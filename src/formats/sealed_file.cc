@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/fault_point.h"
+#include "base/log.h"
 #include "base/start_thread.h"
 
 namespace hearth {
@@ -208,7 +209,7 @@ Status SealedFile::need(std::span<const std::byte> range) const {
     while (helpers.size() < std::min(kThreads - 1, last - first))
       helpers.push_back(start_thread(work, "sealed.thread"));
   } catch (const std::system_error&) {
-    // At the limit of threads, those that are there do the work.
+    log::debug("{}: {} threads decrypt: no more can be had", path_, helpers.size() + 1);
   }
   work();
   for (std::thread& helper : helpers) helper.join();

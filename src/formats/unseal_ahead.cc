@@ -1,9 +1,9 @@
 #include "formats/unseal_ahead.h"
 
 #include <algorithm>
-#include <new>
 #include <system_error>
 
+#include "base/log.h"
 #include "base/start_thread.h"
 
 namespace hearth {
@@ -40,7 +40,8 @@ UnsealAhead::UnsealAhead(const Weights& weights, const std::vector<Ranges>& step
     while (workers_.size() < std::min(kWorkers, jobs_.size()))
       workers_.push_back(start_thread([this] { work(); }, "unseal_ahead.thread"));
   } catch (const std::system_error&) {
-    // At the limit of threads, those that are there do the work; if there are none, next() does it.
+    // If there are none, next() does the work.
+    log::debug("{} threads decrypt ahead: no more can be had", workers_.size());
   }
 }
 
