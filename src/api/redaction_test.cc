@@ -109,9 +109,10 @@ TEST(Redaction, HidesInEveryChoice) {
 
 TEST(Redaction, TokensOfHiddenTextAreNotTold) {
   Filtered service(says(kSays));
-  for (auto parts : {at_once(service, kRoutes[2], R"(,"logprobs":true,"top_logprobs":2)"),
-                     streamed(service, kRoutes[2], R"(,"logprobs":true,"top_logprobs":2)")}) {
-    const Json& tokens = parts[0].logprobs["content"];
+  for (const auto& parts :
+       {at_once(service, kRoutes[2], R"(,"logprobs":true,"top_logprobs":2)"),
+        streamed(service, kRoutes[2], R"(,"logprobs":true,"top_logprobs":2)")}) {
+    const Json& tokens = parts.at(0).logprobs.at("content");
     ASSERT_EQ(tokens.size(), kSays.size());  // a token is a byte here
     std::string bytes;
     for (std::size_t i = 0; i < tokens.size(); ++i) {
@@ -124,13 +125,13 @@ TEST(Redaction, TokensOfHiddenTextAreNotTold) {
     }
     EXPECT_EQ(bytes, kShown);
   }
-  for (auto parts : {at_once(service, kRoutes[1], R"(,"logprobs":2)"),
-                     streamed(service, kRoutes[1], R"(,"logprobs":2)")}) {
+  for (const auto& parts : {at_once(service, kRoutes[1], R"(,"logprobs":2)"),
+                            streamed(service, kRoutes[1], R"(,"logprobs":2)")}) {
     std::string text;
-    for (const Json& token : parts[0].logprobs["tokens"]) text += token.get<std::string>();
+    for (const Json& token : parts.at(0).logprobs["tokens"]) text += token.get<std::string>();
     // Parts of the last code point, which is shown, have names of their own.
     EXPECT_TRUE(text.starts_with("Call [REDACTED] or [REDACTED], please. [REDACTED]")) << text;
-    EXPECT_EQ(parts[0].logprobs["top_logprobs"][6].size(), 1u);
+    EXPECT_EQ(parts.at(0).logprobs["top_logprobs"][6].size(), 1u);
   }
 }
 
@@ -141,7 +142,7 @@ TEST(Redaction, BlockEndsTheChoiceAndTheEngineStops) {
   redaction.id_card = "block";
   Filtered service(options, redaction);
   for (const std::string& route : kRoutes) {
-    for (Part part : {at_once(service, route, "")[0], streamed(service, route, "")[0]}) {
+    for (const Part& part : {at_once(service, route, "")[0], streamed(service, route, "")[0]}) {
       EXPECT_EQ(part.text, "Name: Li, ") << route;
       EXPECT_EQ(part.finish, "content_filter") << route;
     }

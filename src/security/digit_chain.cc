@@ -41,7 +41,7 @@ bool DigitChain::starts_group(int i) {
 
 bool DigitChain::ends_group(int i) {
   if (digit(i) < 0) return false;
-  if (count_ > i + 1) return entries_[static_cast<std::size_t>(i + 1)].starts_group;
+  if (count_ > i + 1) return entries_[static_cast<std::size_t>(i) + 1].starts_group;
   // Without reading on behind a separator: what stands there does not matter here.
   std::size_t pos = end(i);
   for (int between = 0; between <= kBetweenMax; ++between) {
