@@ -1,6 +1,6 @@
 // Faults that reach the engine: clients that leave or do not read, output that is no number, a
 // cache that is too small. The numbers are those of docs/faults.md.
-#include <cstdlib>
+#include <charconv>
 #include <map>
 #include <mutex>
 
@@ -363,7 +363,9 @@ TEST(Fault23, AFullQueueSaysWhenToComeAgainAndLosesNobody) {
         ++refused;
         EXPECT_EQ(verdict(response), "429 queue_full");
         // By the real rate: a second or two here, more where the machine is slow.
-        const int seconds = std::atoi(response.headers["retry-after"].c_str());
+        const std::string& told = response.headers["retry-after"];
+        int seconds = 0;
+        std::from_chars(told.data(), told.data() + told.size(), seconds);
         EXPECT_TRUE(seconds >= 1 && seconds <= 60) << seconds;
         std::this_thread::sleep_for(20ms);
       }
