@@ -80,6 +80,12 @@ std::vector<Kernel> kernels() {
        [](const Ops& ops, Rows& r) {
          benchmark::DoNotOptimize(ops.logsumexp(r.x.data(), Rows::kRows * r.columns));
        }},
+      {"exponentials", 4 + 4,
+       [](const Ops& ops, Rows& r) {
+         for (std::int64_t i = 0; i < Rows::kRows; ++i)
+           ops.exponentials(r.x.data() + i * r.columns, r.columns, 8.f, 1.f,
+                            r.out.data() + i * r.columns);
+       }},
   };
 }
 

@@ -187,6 +187,9 @@ class Backend {
   // The first index of the largest logit; -1 when a logit is NaN or none is finite.
   virtual std::int64_t argmax(std::span<const float> logits) const = 0;
   virtual float logsumexp(std::span<const float> logits) const = 0;
+  // out[i] = e^((logits[i] - largest) * scale), 0 where that is below 1e-38; none above `largest`.
+  virtual void exponentials(std::span<const float> logits, float largest, float scale,
+                            std::span<float> out) const = 0;
 
   virtual std::int64_t weight_bytes() const = 0;  // repacked, on the device
   virtual std::string describe() const = 0;       // "cpu avx512, 2 threads"

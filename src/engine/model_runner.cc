@@ -53,13 +53,14 @@ void ModelRunner::sample_rows(std::span<Sampled> rows) const {
     }
     const std::span<const float> logits = backend.logits(row.logit_row);
     const auto greedy = static_cast<TokenId>(backend.argmax(logits));
-    thread_local std::vector<float> scratch;
+    thread_local SamplerScratch scratch;
     row.token =
-        sample(logits, greedy, params, s.history,
+        sample(backend, logits, greedy, params, s.history,
                uniform_draw(params.seed, s.choice, s.generated() + row.after_drafts), scratch);
     row.out.id = row.token;
     if (row.token >= 0 && params.top_logprobs >= 0)
-      row.out = with_logprobs(logits, row.token, backend.logsumexp(logits), params.top_logprobs);
+      row.out =
+          with_logprobs(logits, row.token, backend.logsumexp(logits), params.top_logprobs, scratch);
   });
 }
 

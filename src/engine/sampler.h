@@ -7,6 +7,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "backend/backend.h"
+#include "engine/block_index.h"
 #include "engine/messages.h"
 
 namespace hearth::engine {
@@ -27,12 +29,32 @@ inline bool has_penalties(const SamplingParams& p) {
 // else runs: SplitMix64 (Steele et al., OOPSLA 2014) used as a counter-based generator.
 double uniform_draw(std::uint64_t seed, std::int32_t choice, std::int64_t index);
 
-// -1: the logits hold a NaN, or nothing can be chosen. `greedy` is the argmax of the raw logits
-// (-1: NaN), which the backend has found already. `scratch` is reused between calls.
-TokenId sample(std::span<const float> logits, TokenId greedy, const SamplingParams& params,
-               const TokenHistory& history, double draw, std::vector<float>& scratch);
+// Reused between calls.
+struct SamplerScratch {
+  struct Candidate {
+    float weight;  // e^((logit - largest) / temperature)
+    TokenId id;
+    // Heavier first; equal weights by id, so that ties do not depend on the algorithm.
+    bool operator<(const Candidate& other) const {
+      return weight != other.weight ? weight > other.weight : id < other.id;
+    }
+  };
+  std::vector<float> logits;
+  std::vector<float> weights;
+  BlockIndex blocks;
+  std::vector<TokenId> ids;
+  std::vector<Candidate> candidates;
+};
 
-// log softmax of the raw logits at `id`, and of the `params.top_logprobs` best tokens.
-TokenOut with_logprobs(std::span<const float> logits, TokenId id, float logsumexp, int top);
+// -1: the logits hold a NaN, or nothing can be chosen. `greedy` is the argmax of the raw logits
+// (-1: NaN), which the backend has found already. Without truncation no order is made; with it only
+// of the tokens that come into question.
+TokenId sample(const backend::Backend& backend, std::span<const float> logits, TokenId greedy,
+               const SamplingParams& params, const TokenHistory& history, double draw,
+               SamplerScratch& scratch);
+
+// log softmax of the raw logits at `id`, and of the `top` best tokens.
+TokenOut with_logprobs(std::span<const float> logits, TokenId id, float logsumexp, int top,
+                       SamplerScratch& scratch);
 
 }  // namespace hearth::engine

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <random>
 #include <set>
 #include <vector>
@@ -21,10 +22,15 @@ TokenId argmax(const std::vector<float>& logits) {
   return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
+const backend::Backend& cpu() {
+  static const auto made = backend::make_cpu_backend({1});
+  return **made;
+}
+
 TokenId pick(const std::vector<float>& logits, const SamplingParams& params, double draw,
              const TokenHistory& history = {}) {
-  std::vector<float> scratch = {9.f, 9.f};  // what an earlier call left there
-  return sample(logits, argmax(logits), params, history, draw, scratch);
+  static SamplerScratch scratch;  // with what earlier calls left there
+  return sample(cpu(), logits, argmax(logits), params, history, draw, scratch);
 }
 
 // How large a share of the draws each token gets: a fine, even grid in place of chance, so that a
@@ -223,6 +229,44 @@ TEST(Truncation, EqualsTheNaiveOne) {
   EXPECT_GT(compared, 180);
 }
 
+// A whole vocabulary, of which most weights are nothing or nearly so: the token that is drawn is the
+// one at which the probabilities, in the order that the truncation leaves, pass the draw.
+TEST(Truncation, OfVocabulariesEqualsTheNaiveOne) {
+  std::mt19937 random(12);
+  int compared = 0;
+  for (int trial = 0; trial < 120; ++trial) {
+    auto logits = random_logits(random, trial % 3 ? 1000 + random() % 30'000 : 16'384,
+                                std::uniform_real_distribution<float>(0.01f, 12.f)(random));
+    for (int i = 0; i < 300; ++i) logits[random() % logits.size()] = -kInfinity;
+    SamplingParams params;
+    params.temperature = std::uniform_real_distribution<float>(0.3f, 1.5f)(random);
+    if (trial % 2) params.top_k = static_cast<std::int32_t>(1 + random() % (trial % 3 ? 50 : 2000));
+    if (trial % 4 / 2) params.top_p = std::uniform_real_distribution<float>(0.05f, 1.f)(random);
+    if (trial % 8 / 4) params.min_p = std::uniform_real_distribution<float>(0.f, 0.1f)(random);
+    const auto want = oracle(logits, params);
+    if (want.empty()) continue;
+    ++compared;
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < want.size(); ++i)
+      if (want[i] > 0) order.push_back(i);
+    if (params.top_p < 1.f)
+      std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+      });
+    std::vector<double> passed(want.size(), -1);  // the sum up to and with a token
+    double sum = 0;
+    for (std::size_t i : order) passed[i] = sum += want[i];
+    for (int i = 0; i < 20; ++i) {
+      const double draw = i == 0 ? 0 : i == 1 ? std::nextafter(1., 0.) : uniform_draw(1, trial, i);
+      const auto id = static_cast<std::size_t>(pick(logits, params, draw));
+      ASSERT_GT(passed[id], 0) << "trial " << trial << " drew what was cut off";
+      EXPECT_GE(passed[id], draw - 1e-5) << trial;
+      EXPECT_LE(passed[id] - want[id], draw + 1e-5) << trial;
+    }
+  }
+  EXPECT_GT(compared, 100);
+}
+
 TEST(Truncation, ByHand) {
   // Probabilities 1/2, 1/4, 1/8, 1/8.
   const std::vector<float> logits = {std::log(4.f), std::log(2.f), 0.f, 0.f};
@@ -320,24 +364,22 @@ TEST(Bias, BansAndForces) {
 }
 
 TEST(Broken, NoTokenFromNaNOrNothing) {
-  auto backend = backend::make_cpu_backend({1});
-  ASSERT_TRUE(backend);
   const float nan = std::nanf("");
-  std::vector<float> scratch;
+  SamplerScratch scratch;
   SamplingParams warm;
   warm.temperature = 1.f;
   SamplingParams biased;
   biased.logit_bias = {{0, 1.f}};
   for (const auto& logits : std::vector<std::vector<float>>{
            {1.f, nan, 2.f}, {nan, nan, nan}, {-kInfinity, -kInfinity, -kInfinity}}) {
-    const auto greedy = static_cast<TokenId>((*backend)->argmax(logits));
+    const auto greedy = static_cast<TokenId>(cpu().argmax(logits));
     EXPECT_EQ(greedy, -1);
     for (const auto& params : {SamplingParams{}, warm, biased})
-      EXPECT_EQ(sample(logits, greedy, params, {}, 0.5, scratch), -1);
+      EXPECT_EQ(sample(cpu(), logits, greedy, params, {}, 0.5, scratch), -1);
   }
   // A bias may take away the last token that was left.
   warm.logit_bias = {{1, -kInfinity}};
-  EXPECT_EQ(sample(std::vector<float>{-kInfinity, 1.f}, 1, warm, {}, 0.5, scratch), -1);
+  EXPECT_EQ(sample(cpu(), std::vector<float>{-kInfinity, 1.f}, 1, warm, {}, 0.5, scratch), -1);
 }
 
 TEST(Broken, ForbiddenTokensAreNeverDrawn) {
@@ -349,13 +391,35 @@ TEST(Broken, ForbiddenTokensAreNeverDrawn) {
   EXPECT_EQ(pick(logits, params, std::nextafter(1., 0.)), 3);
 }
 
+TEST(Logprobs, OfVocabulariesAreTheBest) {
+  std::mt19937 random(14);
+  SamplerScratch scratch;
+  for (int trial = 0; trial < 50; ++trial) {
+    auto logits = random_logits(random, 200 + random() % 20'000, 3.f);
+    for (float& x : logits)
+      if (trial % 2) x = std::round(x * 4);  // with ties
+    const int top = 1 + static_cast<int>(random() % 20);
+    std::vector<TokenId> order(logits.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](TokenId a, TokenId b) {
+      const float x = logits[static_cast<std::size_t>(a)];
+      const float y = logits[static_cast<std::size_t>(b)];
+      return x != y ? x > y : a < b;
+    });
+    const TokenOut out = with_logprobs(logits, 3, 1.f, top, scratch);
+    ASSERT_EQ(out.top.size(), static_cast<std::size_t>(top));
+    for (std::size_t i = 0; i < out.top.size(); ++i) EXPECT_EQ(out.top[i].id, order[i]) << trial;
+  }
+}
+
 TEST(Logprobs, AreTheRawSoftmaxBestFirst) {
   std::mt19937 random(13);
   const auto logits = random_logits(random, 50);
   double sum = 0;
   for (float x : logits) sum += std::exp(static_cast<double>(x));
   const auto lse = static_cast<float>(std::log(sum));
-  const TokenOut out = with_logprobs(logits, 7, lse, 20);
+  SamplerScratch scratch;
+  const TokenOut out = with_logprobs(logits, 7, lse, 20, scratch);
   EXPECT_EQ(out.id, 7);
   EXPECT_NEAR(out.logprob, logits[7] - lse, 1e-6);
   ASSERT_EQ(out.top.size(), 20u);
@@ -365,12 +429,12 @@ TEST(Logprobs, AreTheRawSoftmaxBestFirst) {
     if (i > 0) EXPECT_GT(out.top[i - 1].logprob, out.top[i].logprob);
   }
   double all = 0;
-  const TokenOut whole = with_logprobs(logits, 0, lse, 1000);  // more than there are
+  const TokenOut whole = with_logprobs(logits, 0, lse, 1000, scratch);  // more than there are
   EXPECT_EQ(whole.top.size(), 50u);
   for (const auto& t : whole.top) all += std::exp(static_cast<double>(t.logprob));
   EXPECT_NEAR(all, 1, 1e-5);
-  EXPECT_TRUE(with_logprobs(logits, 0, lse, 0).top.empty());
-  const TokenOut tied = with_logprobs(std::vector<float>{0.f, 1.f, 1.f, 1.f}, 0, 2.f, 2);
+  EXPECT_TRUE(with_logprobs(logits, 0, lse, 0, scratch).top.empty());
+  const TokenOut tied = with_logprobs(std::vector<float>{0.f, 1.f, 1.f, 1.f}, 0, 2.f, 2, scratch);
   EXPECT_EQ(tied.top[0].id, 1);
   EXPECT_EQ(tied.top[1].id, 2);
 }

@@ -144,6 +144,12 @@ class CpuBackend final : public Backend {
   float logsumexp(std::span<const float> logits) const override {
     return ops_.logsumexp(logits.data(), static_cast<std::int64_t>(logits.size()));
   }
+  void exponentials(std::span<const float> logits, float largest, float scale,
+                    std::span<float> out) const override {
+    HEARTH_CHECK(out.size() == logits.size());
+    ops_.exponentials(logits.data(), static_cast<std::int64_t>(logits.size()), largest, scale,
+                      out.data());
+  }
 
   std::int64_t weight_bytes() const override { return arena_.used(); }
   std::string describe() const override {

@@ -79,6 +79,33 @@ TEST_P(Reductions, LogSumExp) {
   }
 }
 
+TEST_P(Reductions, Exponentials) {
+  for (std::int64_t n : kLengths) {
+    for (const float deviation : {0.1f, 5.f, 60.f}) {
+      for (const float scale : {0.01f, 1.f, 3.f, 1e30f}) {
+        Floats x = random.normal(n, deviation);
+        x[at(n - 1)] = -kInfinity;
+        const float largest = *std::max_element(x.begin(), x.end());
+        if (largest == -kInfinity) continue;
+        Floats out(at(n) + 1, 7.f);  // one more, which must stay
+        backend.exponentials(x, largest, scale, std::span(out).first(at(n)));
+        EXPECT_EQ(out[at(n)], 7.f);
+        for (std::int64_t i = 0; i < n; ++i) {
+          // The argument is rounded twice.
+          const double d = (static_cast<double>(x[at(i)]) - largest) * scale;
+          const double want = std::exp(d);
+          const double bound =
+              want * (kExpError + 2 * kUnit * std::min(88.0, std::fabs(d))) + 2e-38;
+          EXPECT_NEAR(out[at(i)], want, bound) << n << " " << deviation << " " << scale;
+          EXPECT_GE(out[at(i)], 0.f);
+          if (x[at(i)] == largest) EXPECT_NEAR(out[at(i)], 1.f, 1e-6f);
+          if (d < -90) EXPECT_EQ(out[at(i)], 0.f);
+        }
+      }
+    }
+  }
+}
+
 TEST(CpuBackend, ParallelForTakesEachIndexOnce) {
   for (int threads : {1, 2, 3}) {
     Rig one(supported_isas().back(), threads, Precision::kDefault);

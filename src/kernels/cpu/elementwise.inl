@@ -169,3 +169,14 @@ float logsumexp(const float* x, std::int64_t n) {
   for (; i < n; ++i) total += std::exp(static_cast<double>(x[i] - largest));
   return static_cast<float>(static_cast<double>(largest) + std::log(total));
 }
+
+void exponentials(const float* x, std::int64_t n, float largest, float scale, float* out) {
+  // What exp() clamps its argument to gives 0.
+  const Vf least = exp(set1(-87.f));
+  const auto of = [&](Vf v) {
+    return sub(exp(mul(sub(v, set1(largest)), set1(scale))), least);
+  };
+  std::int64_t i = 0;
+  for (; i + 16 <= n; i += 16) store(out + i, of(load(x + i)));
+  if (i < n) store_part(out + i, n - i, of(load_part(x + i, n - i)));
+}

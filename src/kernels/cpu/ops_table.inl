@@ -5,4 +5,5 @@ const Ops kOps = {HEARTH_ISA,     HEARTH_HAVE_BF16 != 0,
                   rope,           store_kv_token,
                   attention,      attention_merge,
                   argmax,         logsumexp,
-                  int8_peak_loop, float_peak_loop, read_loop};
+                  exponentials,   int8_peak_loop,
+                  float_peak_loop, read_loop};

@@ -299,6 +299,13 @@ float logsumexp(const float* x, std::int64_t n) {
   return static_cast<float>(largest + std::log(total));
 }
 
+void exponentials(const float* x, std::int64_t n, float largest, float scale, float* out) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double y = std::exp((static_cast<double>(x[i]) - largest) * scale);
+    out[i] = y < 1e-38 ? 0.f : static_cast<float>(y);
+  }
+}
+
 double int8_peak_loop(std::int64_t rounds, std::int32_t* sink) {
   std::int8_t x[64];
   std::memset(x, 2, sizeof x);
@@ -333,7 +340,7 @@ void read_loop(const std::byte* p, std::int64_t n, std::int32_t* sink) {
 const Ops kOps = {
     Isa::kScalar, false,         quantize_rows,  matmul_q,        matmul_f,  rms_norm,
     gate,         gate_quantize, rope,           kv_store,        attention, attention_merge,
-    argmax,       logsumexp,     int8_peak_loop, float_peak_loop, read_loop};
+    argmax,       logsumexp,     exponentials,   int8_peak_loop, float_peak_loop, read_loop};
 
 }  // namespace
 
