@@ -23,23 +23,16 @@ NOTES = (
     "down to 37.8 degrees, the cough was less, and the patient ate and drank well. He was sent home on Wednesday with "
     "a letter to his doctor, Dr Miller, who will see him again in a week."
 )
-CODE = """def total(items):
-    result = 0
-    for item in items:
-        if item.price > 0:
-            result += item.price * item.count
-    return result
-
-def average(items):
-    if not items:
-        return 0
-    return total(items) / len(items)
-"""
+LEASE = (
+    "The tenant pays 850 euros a month, due on the third working day. The deposit is three months of rent. The tenant "
+    "may keep a cat or a small dog. Smoking is not allowed inside the flat. The contract begins on the first of March "
+    "and can be ended by either side with three months of notice. Repairs under 100 euros are paid by the tenant."
+)
 COPYING = [
     f"Repeat the following text word for word:\n\n{NOTES}",
-    f"Copy this program and change nothing:\n\n{CODE}",
+    f"Repeat the following text word for word:\n\n{LEASE}",
     f"Here is a note:\n\n{NOTES}\n\nWrite the note again, exactly as it is.",
-    f"Return this file unchanged:\n\n{CODE}",
+    f"Here is a contract:\n\n{LEASE}\n\nWrite the contract again, exactly as it is.",
 ]
 OTHER = [
     "Why is the sky blue?",
@@ -83,9 +76,17 @@ def ask(address, prompt, temperature, tokens):
     return text, (count - 1) / (last - first) if count > 8 else None
 
 
+def quoted(text, prompt):
+    """The share of an answer's words that stand in four words in a row of the prompt."""
+    words, source = text.split(), prompt.split()
+    known = {tuple(source[i : i + 4]) for i in range(len(source) - 3)}
+    good = {i + k for i in range(len(words) - 3) if tuple(words[i : i + 4]) in known for k in range(4)}
+    return len(good) / max(1, len(words))
+
+
 def compare(addresses, prompts, temperature, options):
     rates = {"auto": [], "off": []}
-    rounds = []
+    rounds, shares = [], []
     for r in range(options.rounds):
         mine = {"auto": [], "off": []}
         for prompt in prompts:
@@ -96,12 +97,13 @@ def compare(addresses, prompts, temperature, options):
                     mine[name].append(rate)
             if texts["auto"] != texts["off"]:
                 raise SystemExit(f"not the same text for {prompt[:40]!r}: {texts}")
+            shares.append(quoted(texts["auto"], prompt))
         for name, values in mine.items():
             rates[name] += values
         rounds.append(statistics.median(mine["auto"]) / statistics.median(mine["off"]))
     each = [statistics.median(rates["auto"][i :: len(prompts)]) / statistics.median(rates["off"][i :: len(prompts)])
             for i in range(len(prompts))]  # fmt: skip
-    return statistics.median(rates["auto"]) / statistics.median(rates["off"]), min(rounds), max(rounds), each
+    return statistics.median(rates["auto"]) / statistics.median(rates["off"]), min(rounds), max(rounds), each, shares
 
 
 def main():
@@ -119,9 +121,9 @@ def main():
             children.append(child)
         for what, prompts, temperature in (("copying, greedy", COPYING, 0), ("other text, greedy", OTHER, 0),
                                            ("other text, temperature 0.8", OTHER, 0.8)):  # fmt: skip
-            ratio, least, most, each = compare(addresses, prompts, temperature, options)
-            print(f"{what}: {ratio:.2f} ({least:.2f}-{most:.2f}); prompt by prompt " + " ".join(f"{x:.2f}" for x in each),
-                  flush=True)  # fmt: skip
+            ratio, least, most, each, shares = compare(addresses, prompts, temperature, options)
+            print(f"{what}: {ratio:.2f} ({least:.2f}-{most:.2f}); prompt by prompt " + " ".join(f"{x:.2f}" for x in each) +
+                  f"; quoted {100 * statistics.mean(shares):.0f} %", flush=True)  # fmt: skip
     finally:
         for child in children:
             child.terminate()
