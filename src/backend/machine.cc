@@ -23,8 +23,8 @@ double seconds(Fn fn) {
 }  // namespace
 
 Result<MachinePeaks> measure_peaks(int threads, int rounds, std::int64_t bytes) {
-  HEARTH_TRY(const Isa isa, choose_isa());
-  const kernels::Ops& ops = kernels::ops_for(isa);
+  HEARTH_TRY(const kernels::Ops* const chosen, kernels::choose_ops());
+  const kernels::Ops& ops = *chosen;
   ThreadPool pool(threads > 0 ? threads : usable_cores());
   const std::int64_t n = pool.threads();
   std::vector<Mapping> memory(static_cast<std::size_t>(n));

@@ -79,10 +79,10 @@ std::vector<Isa> supported_isas() {
   return isas;
 }
 
-Result<Isa> choose_isa() {
+Result<std::optional<Isa>> forced_isa() {
   const auto isas = supported_isas();
   const char* forced = std::getenv("HEARTH_ISA");
-  if (!forced || !*forced) return isas.back();
+  if (!forced || !*forced) return std::nullopt;
   for (const Named& n : kNames) {
     if (std::string_view(forced) != n.name) continue;
     if (std::find(isas.begin(), isas.end(), n.isa) != isas.end()) return n.isa;

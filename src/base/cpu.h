@@ -1,6 +1,7 @@
 // What this processor can do and how many of its cores are ours.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,8 @@ const char* isa_name(
 // The families that this machine can run, weakest first; kScalar always.
 std::vector<Isa> supported_isas();
 
-// The best family, or the one HEARTH_ISA names. An unknown or unsupported name is an error.
-Result<Isa> choose_isa();
+// The one HEARTH_ISA names, or nothing. An unknown or unsupported name is an error.
+Result<std::optional<Isa>> forced_isa();
 
 std::string cpu_model_name();  // "AMD EPYC 9555"; "unknown" where the system does not tell
 

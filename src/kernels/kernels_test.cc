@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <ostream>
 #include <random>
@@ -461,6 +462,29 @@ TEST_P(PerIsa, AttentionPassesNaNOn) {
     ops.kv_store(s.layout, nan.data(), nan.data(), s.memory[0].get() + s.layout.head_bytes(), 3);
     for (float x : s.run(ops)) EXPECT_TRUE(std::isnan(x));
   }
+}
+
+TEST(ChooseOps, TheNamedOneOrTheBest) {
+  const char* const before = std::getenv("HEARTH_ISA");
+  const std::string kept = before ? before : "";
+  for (const Isa isa : supported_isas()) {
+    setenv("HEARTH_ISA", isa_name(isa), 1);
+    const auto ops = choose_ops();
+    ASSERT_TRUE(ops);
+    EXPECT_EQ((*ops)->isa, isa);
+  }
+  setenv("HEARTH_ISA", "sse9", 1);
+  EXPECT_FALSE(choose_ops());
+  unsetenv("HEARTH_ISA");
+  const auto ops = choose_ops();
+  ASSERT_TRUE(ops);
+  const Isa best = supported_isas().back();
+  if (best == Isa::kAvx512Bf16)
+    EXPECT_TRUE((*ops)->isa == best || (*ops)->isa == Isa::kAvx512);
+  else
+    EXPECT_EQ((*ops)->isa, best);
+  EXPECT_EQ(*choose_ops(), *ops);  // whatever else runs meanwhile
+  if (before) setenv("HEARTH_ISA", kept.c_str(), 1);
 }
 
 }  // namespace

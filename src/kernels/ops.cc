@@ -1,6 +1,8 @@
 #include "kernels/ops.h"
 
-#include "base/result.h"
+#include <algorithm>
+#include <chrono>
+#include <optional>
 
 namespace hearth::kernels {
 
@@ -49,6 +51,37 @@ const Ops& ops_for(Isa isa) {
       break;
   }
   HEARTH_CHECK(false);
+}
+
+namespace {
+
+// Of the loop's best of some short runs: the processor takes a while to its full speed.
+double float_rate(const Ops& ops) {
+  constexpr std::int64_t kRounds = 2000;
+  double best = 0;
+  for (int run = 0; run < 10; ++run) {
+    std::int32_t sink = 0;
+    const auto begin = std::chrono::steady_clock::now();
+    const double operations = ops.float_peak_loop(kRounds, &sink);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+    best = std::max(best, operations / taken.count());
+  }
+  return best;
+}
+
+bool dots_of_bf16_pay() {
+  return float_rate(ops_for(Isa::kAvx512Bf16)) > float_rate(ops_for(Isa::kAvx512));
+}
+
+}  // namespace
+
+Result<const Ops*> choose_ops() {
+  HEARTH_TRY(const std::optional<Isa> forced, forced_isa());
+  if (forced) return &ops_for(*forced);
+  const Isa best = supported_isas().back();
+  if (best != Isa::kAvx512Bf16) return &ops_for(best);
+  static const bool pay = dots_of_bf16_pay();  // the same for all models of a process
+  return &ops_for(pay ? Isa::kAvx512Bf16 : Isa::kAvx512);
 }
 
 }  // namespace hearth::kernels

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "base/cpu.h"
+#include "base/result.h"
 #include "kernels/packed.h"
 
 namespace hearth::kernels {
@@ -163,5 +164,10 @@ struct Ops {
 
 const Ops& reference_ops();   // plain loops: the oracle
 const Ops& ops_for(Isa isa);  // isa must be supported here
+// The best table, or that of the family HEARTH_ISA names; an unknown or unsupported name is an
+// error. The best one is the last of supported_isas(), but without bfloat16 where its dot products
+// are not faster than float32's multiply-adds, which is measured (Xeons of the fourth generation
+// whose tiles are hidden: half as fast; EPYCs: twice).
+Result<const Ops*> choose_ops();
 
 }  // namespace hearth::kernels

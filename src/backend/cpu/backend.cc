@@ -33,8 +33,8 @@ kernels::KvType kv_type_of(KvCacheType wanted, bool exact, const kernels::Ops& o
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const CpuOptions& options, Isa isa)
-      : ops_(kernels::ops_for(isa)),
+  CpuBackend(const CpuOptions& options, const kernels::Ops& ops)
+      : ops_(ops),
         exact_(options.precision == Precision::kF32),
         kv_type_(kv_type_of(options.kv_type, exact_, ops_)),
         pool_(std::make_shared<ThreadPool>(options.threads > 0 ? options.threads
@@ -199,8 +199,8 @@ class CpuBackend final : public Backend {
 }  // namespace
 
 Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options) {
-  HEARTH_TRY(const Isa isa, choose_isa());
-  return std::make_unique<CpuBackend>(options, isa);
+  HEARTH_TRY(const kernels::Ops* const ops, kernels::choose_ops());
+  return std::make_unique<CpuBackend>(options, *ops);
 }
 
 }  // namespace hearth::backend

@@ -218,9 +218,9 @@ TEST(Machine, PeaksArePlausible) {
   EXPECT_GT(peaks->read_gb_s, 0.01);
   EXPECT_LT(peaks->read_gb_s, 1000);
   EXPECT_GT(peaks->int8_tops, 1e-5);
-  const auto isa = choose_isa();
-  ASSERT_TRUE(isa);
-  EXPECT_LT(peaks->int8_tops, (*isa == Isa::kAmx ? 1024 : 4 * 64) * 2 * 6e9 / 1e12);
+  const auto ops = kernels::choose_ops();
+  ASSERT_TRUE(ops);
+  EXPECT_LT(peaks->int8_tops, ((*ops)->isa == Isa::kAmx ? 1024 : 4 * 64) * 2 * 6e9 / 1e12);
 }
 
 }  // namespace

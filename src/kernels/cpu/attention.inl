@@ -28,7 +28,7 @@ inline constexpr std::int64_t kKvBytes = T == KvType::kF32  ? 4
 
 struct TileState {
   float* maxima;         // (rows)
-  float* sums;           // (rows)
+  float* sums;           // (rows, 16): by lanes until the span ends
   float* outputs;        // (rows, padded_dim)
   float* probabilities;  // (rows, kPageTokens)
 };
@@ -64,6 +64,41 @@ HEARTH_INLINE void score_rows(const float* const (&q)[R], const std::byte* keys,
       }
     }
   }
+}
+
+// outputs[r] += sum over slots t < slots of probability * value, for R rows and V vectors of
+// dimensions from d on: R * V sums at once, as a multiply-add takes four cycles and two begin in
+// each. Slots behind may hold anything, NaN too: they are not read.
+template <KvType T, int R, int V>
+HEARTH_INLINE void add_values(const std::byte* values, std::int64_t width, std::int64_t d,
+                              std::int64_t slots, const float* probabilities, float* outputs) {
+  Vf o[R][V];
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < V; ++v) o[r][v] = load(outputs + r * width + v * 16);
+  const auto add_token = [&](std::int64_t t, const Vf(&x)[V]) {
+    for (int r = 0; r < R; ++r) {
+      const Vf p = set1(probabilities[r * kPageTokens + t]);
+      for (int v = 0; v < V; ++v) o[r][v] = fma(p, x[v], o[r][v]);
+    }
+  };
+  Vf x[V];
+  if constexpr (T == KvType::kBF16) {
+    for (std::int64_t t = 0; t < slots; t += 2) {
+      const std::byte* pairs = values + (t * width / 2 + d) * 4;
+      for (int v = 0; v < V; ++v) x[v] = load_bf16_first(pairs + v * 64);
+      add_token(t, x);
+      if (t + 1 == slots) break;
+      for (int v = 0; v < V; ++v) x[v] = load_bf16_second(pairs + v * 64);
+      add_token(t + 1, x);
+    }
+  } else {
+    for (std::int64_t t = 0; t < slots; ++t) {
+      for (int v = 0; v < V; ++v) x[v] = load_kv<T>(values + (t * width + d + v * 16) * kKvBytes<T>);
+      add_token(t, x);
+    }
+  }
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < V; ++v) store(outputs + r * width + v * 16, o[r][v]);
 }
 
 template <KvType T, int R>
@@ -106,7 +141,8 @@ void page_rows(const AttentionTile& tile, std::int64_t first_row, std::int64_t p
     }
     const float fade = before == now ? 1.f : std::exp(before - now);
     state.maxima[row] = now;
-    state.sums[row] = state.sums[row] * fade + sum(add(p[0], p[1]));
+    float* const sums = state.sums + row * 16;
+    store(sums, fma(load(sums), set1(fade), add(p[0], p[1])));
     if (value_scales)
       for (int v = 0; v < 2; ++v) p[v] = mul(p[v], load(value_scales + v * 16));
     store(state.probabilities + row * kPageTokens, p[0]);
@@ -116,26 +152,13 @@ void page_rows(const AttentionTile& tile, std::int64_t first_row, std::int64_t p
       for (std::int64_t d = 0; d < width; d += 16) store(o + d, mul(load(o + d), set1(fade)));
     }
   }
-  // Slots behind used_end may hold anything, NaN too: they are not read.
-  for (std::int64_t d = 0; d < width; d += 16) {
-    Vf o[R];
-    for (int r = 0; r < R; ++r) o[r] = load(state.outputs + (first_row + r) * width + d);
-    const auto add_token = [&](std::int64_t t, Vf v) {
-      for (int r = 0; r < R; ++r)
-        o[r] = fma(set1(state.probabilities[(first_row + r) * kPageTokens + t]), v, o[r]);
-    };
-    if constexpr (T == KvType::kBF16) {
-      for (std::int64_t t = 0; t < used_end; t += 2) {
-        const std::byte* v = values + (t * width / 2 + d) * 4;
-        add_token(t, load_bf16_first(v));
-        if (t + 1 < used_end) add_token(t + 1, load_bf16_second(v));
-      }
-    } else {
-      for (std::int64_t t = 0; t < used_end; ++t)
-        add_token(t, load_kv<T>(values + (t * width + d) * kKvBytes<T>));
-    }
-    for (int r = 0; r < R; ++r) store(state.outputs + (first_row + r) * width + d, o[r]);
-  }
+  std::int64_t d = 0;
+  for (; d + 32 <= width; d += 32)
+    add_values<T, R, 2>(values, width, d, used_end, state.probabilities + first_row * kPageTokens,
+                        state.outputs + first_row * width + d);
+  if (d < width)
+    add_values<T, R, 1>(values, width, d, used_end, state.probabilities + first_row * kPageTokens,
+                        state.outputs + first_row * width + d);
 }
 
 template <KvType T, int R>
@@ -223,16 +246,14 @@ void attention_typed(const AttentionTile& tile, std::int64_t span_begin, std::in
   state.outputs = state.probabilities + kTileRowsMax * kPageTokens;
   state.maxima = state.outputs + kTileRowsMax * width;
   state.sums = state.maxima + kTileRowsMax;
-  float* merged = state.sums + kTileRowsMax;  // (rows, partial)
+  float* merged = state.sums + kTileRowsMax * 16;  // (rows, partial)
 
   const std::int64_t end = tile.position + tile.tokens;  // keys before this position exist
   const std::int64_t begin =
       tile.window > 0 ? std::max<std::int64_t>(tile.position - tile.window + 1, 0) : 0;
   for (std::int64_t span = span_begin; span < span_end; ++span) {
-    for (std::int64_t r = 0; r < rows; ++r) {
-      state.maxima[r] = kNoKeyYet;
-      state.sums[r] = 0.f;
-    }
+    std::fill_n(state.maxima, rows, kNoKeyYet);
+    std::fill_n(state.sums, rows * 16, 0.f);
     std::fill_n(state.outputs, rows * width, 0.f);
     const std::int64_t page_first = std::max(span * kSpanTokens, begin) / kPageTokens;
     const std::int64_t page_last = (std::min((span + 1) * kSpanTokens, end) - 1) / kPageTokens;
@@ -260,7 +281,7 @@ void attention_typed(const AttentionTile& tile, std::int64_t span_begin, std::in
     }
     for (std::int64_t r = 0; r < rows; ++r)
       keep_partial(
-          state.maxima[r], state.sums[r], state.outputs + r * width, width,
+          state.maxima[r], sum(load(state.sums + r * 16)), state.outputs + r * width, width,
           partials ? partials + ((span - span_begin) * rows + r) * partial : merged + r * partial,
           partials || span == span_begin);
   }
