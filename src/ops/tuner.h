@@ -47,7 +47,7 @@ struct TunerBounds {
     return mode == TunerMode::kSlo ? std::min<std::int64_t>(2, running_max) : 1;
   }
   std::int64_t prompt_rows_max = 4096;
-  std::int64_t prompt_rows_min = 16;
+  std::int64_t prompt_rows_min = 12;
 };
 
 struct TunerTargets {  // of the 95th percentiles

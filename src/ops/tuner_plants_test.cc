@@ -185,7 +185,7 @@ class OnePlant {
     }
     if (!at_least) {
       EXPECT_LE(watched.tpot_share / kWatched, 1.05);
-      EXPECT_LE(watched.over, 20);
+      EXPECT_LE(watched.over, 25);
     }
     EXPECT_LE(watched.turns, 8);
     totals.hunting += watched.most > watched.least + 2 &&

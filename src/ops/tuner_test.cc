@@ -284,7 +284,7 @@ TEST(TunerSlo, WhoRunsIsNotToBlameForWhatStepsDoNotTake) {
     period.row_ms = 1;
     decision = tuner.decide(period);
   }
-  EXPECT_EQ(decision.limits, (TunerLimits{100, 16}));  // prompts had to yield all the same
+  EXPECT_EQ(decision.limits, (TunerLimits{100, 12}));  // prompts had to yield all the same
   EXPECT_EQ(decision.reason, TunerReason::kDisturbed);
 }
 
@@ -306,7 +306,7 @@ TEST(TunerSlo, AnImpossibleTargetRestsAtTheLeast) {
     decision = tuner.decide(busy_with_prompts(now.running, 400, now.prompt_rows));
     if (i >= 100) moves += decision.limits != now;
   }
-  EXPECT_EQ(decision.limits, (TunerLimits{2, 16}));
+  EXPECT_EQ(decision.limits, (TunerLimits{2, 12}));
   EXPECT_EQ(decision.reason, TunerReason::kTargetImpossible);
   EXPECT_EQ(moves, 0);
 }
@@ -333,7 +333,7 @@ TEST(TunerSlo, TheModelBoundsPromptRowsAtOnce) {
   // A step that takes longer than the target all by itself leaves the least.
   period.decode_step_ms = 1e300;
   period.row_ms = 1e-300;
-  EXPECT_EQ(other.decide(period).limits.prompt_rows, 16);
+  EXPECT_EQ(other.decide(period).limits.prompt_rows, 12);
 }
 
 TEST(TunerSlo, FewerRowsForALateFirstTokenThanTheModelAllows) {

@@ -136,11 +136,11 @@ class CpuStep final : public Step {
   void multiply(const char* name, CpuBuffer& x, std::int64_t rows, const CpuWeight& weight,
                 float* out, std::int64_t ld, bool add_to);
   void ensure_rope(std::size_t table);
-  // Few tiles over a long context: each span is a piece of work of its own.
-  bool split_over_spans(std::int64_t pieces) const {
-    return spans_max_ > 1 && pieces < 2 * threads_;
-  }
   std::vector<Tile> tiles_of(const AttentionSpec& spec) const;
+  // Whether each span of 512 tokens is to be a piece of work of its own: where a tile and KV head
+  // have more to do than half a thread's share, be they few or one over a long context beside many
+  // over short ones.
+  bool split_over_spans(const std::vector<Tile>& tiles, const AttentionSpec& spec) const;
   void rotate_and_store(CpuBuffer& qkv, const AttentionSpec& spec, std::int64_t row,
                         std::int64_t kv_head);
   void attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec, std::vector<Tile> tiles,

@@ -79,6 +79,21 @@ std::vector<CpuStep::Tile> CpuStep::tiles_of(const AttentionSpec& spec) const {
   return tiles;
 }
 
+bool CpuStep::split_over_spans(const std::vector<Tile>& tiles, const AttentionSpec& spec) const {
+  if (spans_max_ <= 1) return false;
+  std::int64_t most = 0;
+  std::int64_t all = 0;
+  for (const Tile& tile : tiles) {
+    const std::int64_t end =
+        batch_.sequences[tile.sequence].position + tile.first_token + tile.tokens;
+    const std::int64_t keys = spec.window > 0 ? std::min(end, spec.window + tile.tokens) : end;
+    const std::int64_t work = tile.tokens * tile.heads * keys;
+    most = std::max(most, work);
+    all += work * spec.kv_heads;
+  }
+  return most * 2 * threads_ > all;
+}
+
 // `store_too`: a tile rotates and stores what it looks at, being all that its sequence has there.
 void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
                      std::vector<Tile> tiles, bool store_too) {
@@ -123,7 +138,7 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
   for (auto& scratch : memory_.thread_scratch)
     scratch.ensure(kernels::attention_scratch_floats(spec.head_dim));
 
-  if (!split_over_spans(tile_count * spec.kv_heads)) {
+  if (!split_over_spans(tiles, spec)) {
     add(cost, tile_count * spec.kv_heads,
         [this, &qkv, spec, tiles = std::move(tiles), make_tile, spans_of, store_too](
             std::int64_t chunk, int thread) {
@@ -177,16 +192,16 @@ void CpuStep::attention(Tensor out, Tensor qkv, const AttentionSpec& spec) {
   made_by(o, nullptr);
   ensure_rope(spec.rope);
   std::vector<Tile> tiles = tiles_of(spec);
-  const auto pieces = static_cast<std::int64_t>(tiles.size()) * spec.kv_heads;
-  const bool store_too = tiles.size() == batch_.sequences.size() && !split_over_spans(pieces);
+  const bool store_too = tiles.size() == batch_.sequences.size() && !split_over_spans(tiles, spec);
   if (!store_too) {
-    // A few pieces a thread, each of neighbouring rows and heads.
+    // A few pieces a thread, each of neighbouring rows of a head: a cache line holds a dimension of
+    // a whole page's keys, and two threads must not write it in turn.
     const std::int64_t items = rows_ * spec.kv_heads;
-    const std::int64_t size = std::max<std::int64_t>(1, items / (threads_ * 4));
+    const std::int64_t size = std::max(std::min(rows_, kPageTokens), items / (threads_ * 4));
     add({"rope, store"}, (items + size - 1) / size,
         [this, &in, spec, items, size](std::int64_t chunk, int) {
           for (std::int64_t i = chunk * size; i < std::min(items, (chunk + 1) * size); ++i)
-            rotate_and_store(in, spec, i / spec.kv_heads, i % spec.kv_heads);
+            rotate_and_store(in, spec, i % rows_, i / rows_);
         });
   }
   attend(o, in, spec, std::move(tiles), store_too);

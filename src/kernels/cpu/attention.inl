@@ -33,10 +33,22 @@ struct TileState {
   float* probabilities;  // (rows, kPageTokens)
 };
 
+// What will be read after a page, or null: pages lie far apart, and the processor's own fetching
+// begins anew with each. A part of it with each dimension of the keys, two lines at most.
+struct NextPage {
+  const std::byte* head = nullptr;
+  std::int64_t bytes = 0;  // for each dimension
+  HEARTH_INLINE void fetch(std::int64_t d) const {
+    if (!head) return;
+    _mm_prefetch(head + d * bytes, _MM_HINT_T0);
+    _mm_prefetch(head + d * bytes + bytes / 2, _MM_HINT_T0);
+  }
+};
+
 // scores (R, 32) of R queries against the page's keys
 template <KvType T, int R>
 HEARTH_INLINE void score_rows(const float* const (&q)[R], const std::byte* keys, std::int64_t dim,
-                              Vf (&out)[R][2]) {
+                              const NextPage& next, Vf (&out)[R][2]) {
   for (int first = 0; first < 2; first += kScoreVectors) {
     for (int r = 0; r < R; ++r)
       for (int v = first; v < first + kScoreVectors; ++v) out[r][v] = zero();
@@ -51,6 +63,7 @@ HEARTH_INLINE void score_rows(const float* const (&q)[R], const std::byte* keys,
     if constexpr (T == KvType::kBF16) {
       for (std::int64_t d = 0; d < dim; d += 2) {
         const std::byte* pairs = keys + (d * kPageTokens / 2 + first * 16) * 4;
+        if (first == 0) next.fetch(d), next.fetch(d + 1);
         for (int v = 0; v < kScoreVectors; ++v) k[v] = load_bf16_first(pairs + v * 64);
         add_dimension(d, k);
         for (int v = 0; v < kScoreVectors; ++v) k[v] = load_bf16_second(pairs + v * 64);
@@ -58,6 +71,7 @@ HEARTH_INLINE void score_rows(const float* const (&q)[R], const std::byte* keys,
       }
     } else {
       for (std::int64_t d = 0; d < dim; ++d) {
+        if (first == 0) next.fetch(d);
         for (int v = 0; v < kScoreVectors; ++v)
           k[v] = load_kv<T>(keys + (d * kPageTokens + (first + v) * 16) * kKvBytes<T>);
         add_dimension(d, k);
@@ -93,7 +107,8 @@ HEARTH_INLINE void add_values(const std::byte* values, std::int64_t width, std::
     }
   } else {
     for (std::int64_t t = 0; t < slots; ++t) {
-      for (int v = 0; v < V; ++v) x[v] = load_kv<T>(values + (t * width + d + v * 16) * kKvBytes<T>);
+      for (int v = 0; v < V; ++v)
+        x[v] = load_kv<T>(values + (t * width + d + v * 16) * kKvBytes<T>);
       add_token(t, x);
     }
   }
@@ -104,7 +119,7 @@ HEARTH_INLINE void add_values(const std::byte* values, std::int64_t width, std::
 template <KvType T, int R>
 void page_rows(const AttentionTile& tile, std::int64_t first_row, std::int64_t page,
                const std::byte* keys, const std::byte* values, const float* key_scales,
-               const float* value_scales, const TileState& state) {
+               const float* value_scales, const NextPage& next, const TileState& state) {
   const std::int64_t dim = tile.layout.head_dim;
   const std::int64_t width = tile.layout.padded_dim();
   const std::int64_t page_begin = page * kPageTokens;
@@ -114,7 +129,7 @@ void page_rows(const AttentionTile& tile, std::int64_t first_row, std::int64_t p
     q[r] = tile.queries + (row / tile.heads) * tile.query_stride + (row % tile.heads) * dim;
   }
   Vf s[R][2];
-  score_rows<T, R>(q, keys, dim, s);
+  score_rows<T, R>(q, keys, dim, next, s);
   std::int64_t used_end = 0;  // keys that some row of these sees lie before this slot
   for (int r = 0; r < R; ++r) {
     const std::int64_t row = first_row + r;
@@ -165,25 +180,26 @@ template <KvType T, int R>
 HEARTH_INLINE void rest_rows(std::int64_t rest, const AttentionTile& tile, std::int64_t first_row,
                              std::int64_t page, const std::byte* keys, const std::byte* values,
                              const float* key_scales, const float* value_scales,
-                             const TileState& state) {
+                             const NextPage& next, const TileState& state) {
   if constexpr (R > 0) {
     if (rest != R)
       return rest_rows<T, R - 1>(rest, tile, first_row, page, keys, values, key_scales,
-                                 value_scales, state);
-    page_rows<T, R>(tile, first_row, page, keys, values, key_scales, value_scales, state);
+                                 value_scales, next, state);
+    page_rows<T, R>(tile, first_row, page, keys, values, key_scales, value_scales, next, state);
   }
 }
 
 template <KvType T>
 void page_all_rows(const AttentionTile& tile, std::int64_t page, const std::byte* keys,
                    const std::byte* values, const float* key_scales, const float* value_scales,
-                   const TileState& state) {
+                   NextPage next, const TileState& state) {
   const std::int64_t rows = tile.tokens * tile.heads;
   std::int64_t r = 0;
-  for (; r + kAttentionRows <= rows; r += kAttentionRows)
-    page_rows<T, kAttentionRows>(tile, r, page, keys, values, key_scales, value_scales, state);
+  for (; r + kAttentionRows <= rows; r += kAttentionRows, next.head = nullptr)
+    page_rows<T, kAttentionRows>(tile, r, page, keys, values, key_scales, value_scales, next,
+                                 state);
   rest_rows<T, kAttentionRows - 1>(rows - r, tile, r, page, keys, values, key_scales, value_scales,
-                                   state);
+                                   next, state);
 }
 
 // rows x columns floats of keys or values; columns is a multiple of 16.
@@ -265,6 +281,9 @@ void attention_typed(const AttentionTile& tile, std::int64_t span_begin, std::in
         scales =
             static_cast<const float*>(static_cast<const void*>(keys + tile.layout.scale_offset()));
       const float* value_scales = scales ? scales + kPageTokens : nullptr;
+      NextPage next;
+      if (page < page_last)
+        next = {tile.pages[page + 1] + tile.head_offset, tile.layout.head_bytes() / dim};
       if (T != KvType::kF32 && rows > 2 * kAttentionRows) {
         // Many rows: widen the page once. The values, and so the bits of the result, are the same.
         const std::int64_t slots = std::min(kPageTokens, end - page * kPageTokens);
@@ -274,9 +293,9 @@ void attention_typed(const AttentionTile& tile, std::int64_t span_begin, std::in
           return static_cast<const std::byte*>(static_cast<const void*>(p));
         };
         page_all_rows<KvType::kF32>(tile, page, bytes(wide_keys), bytes(wide_values), scales,
-                                    value_scales, state);
+                                    value_scales, next, state);
       } else {
-        page_all_rows<T>(tile, page, keys, values, scales, value_scales, state);
+        page_all_rows<T>(tile, page, keys, values, scales, value_scales, next, state);
       }
     }
     for (std::int64_t r = 0; r < rows; ++r)
