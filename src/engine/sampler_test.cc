@@ -229,8 +229,8 @@ TEST(Truncation, EqualsTheNaiveOne) {
   EXPECT_GT(compared, 180);
 }
 
-// A whole vocabulary, of which most weights are nothing or nearly so: the token that is drawn is the
-// one at which the probabilities, in the order that the truncation leaves, pass the draw.
+// A whole vocabulary, of which most weights are nothing or nearly so: the token that is drawn is
+// the one at which the probabilities, in the order that the truncation leaves, pass the draw.
 TEST(Truncation, OfVocabulariesEqualsTheNaiveOne) {
   std::mt19937 random(12);
   int compared = 0;

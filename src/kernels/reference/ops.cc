@@ -338,9 +338,9 @@ void read_loop(const std::byte* p, std::int64_t n, std::int32_t* sink) {
 }
 
 const Ops kOps = {
-    Isa::kScalar, false,         quantize_rows,  matmul_q,        matmul_f,  rms_norm,
-    gate,         gate_quantize, rope,           kv_store,        attention, attention_merge,
-    argmax,       logsumexp,     exponentials,   int8_peak_loop, float_peak_loop, read_loop};
+    Isa::kScalar, false,         quantize_rows, matmul_q,       matmul_f,        rms_norm,
+    gate,         gate_quantize, rope,          kv_store,       attention,       attention_merge,
+    argmax,       logsumexp,     exponentials,  int8_peak_loop, float_peak_loop, read_loop};
 
 }  // namespace
 
