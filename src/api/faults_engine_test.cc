@@ -342,6 +342,19 @@ TEST(Fault23, RequestsBeyondThePagesWaitOrStartAgainAndAllEnd) {
   stream.check_after({R"(vllm:num_preemptions_total{model_name="org/tiny"})"});
 }
 
+// The answer to body_of(i), or the last refusal when patience is over.
+template <class OnRefusal>
+RawResponse ask_until_served(WholeServer& whole, int i, std::chrono::milliseconds pause,
+                             OnRefusal on_refusal) {
+  const auto deadline = std::chrono::steady_clock::now() + 2 * WholeServer::kPatience;
+  for (;;) {
+    RawResponse response = whole.post("/v1/completions", body_of(i));
+    if (response.status != 429 || std::chrono::steady_clock::now() >= deadline) return response;
+    on_refusal(response);
+    std::this_thread::sleep_for(pause);
+  }
+}
+
 TEST(Fault23, AFullQueueSaysWhenToComeAgainAndLosesNobody) {
   WholeServerOptions options;
   options.engine.context = 1024;
@@ -356,19 +369,15 @@ TEST(Fault23, AFullQueueSaysWhenToComeAgainAndLosesNobody) {
   std::vector<std::thread> clients;
   for (int i = 0; i < kClients; ++i) {
     clients.emplace_back([&, i] {
-      const auto deadline = std::chrono::steady_clock::now() + 2 * WholeServer::kPatience;
-      RawResponse response;
-      while ((response = whole.post("/v1/completions", body_of(i))).status == 429 &&
-             std::chrono::steady_clock::now() < deadline) {
+      const RawResponse response = ask_until_served(whole, i, 20ms, [&](RawResponse& refusal) {
         ++refused;
-        EXPECT_EQ(verdict(response), "429 queue_full");
+        EXPECT_EQ(verdict(refusal), "429 queue_full");
         // By the real rate: a second or two here, more where the machine is slow.
-        const std::string& told = response.headers["retry-after"];
+        const std::string& told = refusal.headers["retry-after"];
         int seconds = 0;
         std::from_chars(told.data(), told.data() + told.size(), seconds);
         EXPECT_TRUE(seconds >= 1 && seconds <= 60) << seconds;
-        std::this_thread::sleep_for(20ms);
-      }
+      });
       EXPECT_EQ(normalised(response), expected[static_cast<std::size_t>(i)]) << i;
     });
   }
@@ -409,11 +418,7 @@ TEST(Fault39, AStormOfRetriesTakesNothingFromThoseWhoAreServed) {
   }
   // Each of those who come one after the other gets in, and gets what it would get without them.
   for (int i = 0; i < kClients; i += 3) {
-    RawResponse response;
-    const auto deadline = std::chrono::steady_clock::now() + WholeServer::kPatience;
-    while ((response = whole.post("/v1/completions", body_of(i))).status == 429 &&
-           std::chrono::steady_clock::now() < deadline)
-      std::this_thread::sleep_for(1ms);
+    const RawResponse response = ask_until_served(whole, i, 1ms, [](RawResponse&) {});
     EXPECT_EQ(normalised(response), expected[static_cast<std::size_t>(i)]) << i;
   }
   over = true;

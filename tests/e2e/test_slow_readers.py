@@ -23,8 +23,8 @@ READ_BYTES = 64
 WRITE_TIMEOUT_S = 30  # the server drops a client that has taken nothing for so long
 SLOWER_MAX = 1.05
 SLOW_ROUNDS = 5
-SLOW_ROUNDS_MAX = 11
-SLOW_S_MAX = 300  # when it is over there is no further round
+SLOW_ROUNDS_MAX = 7
+SLOW_S_MAX = 200  # when it is over there is no further round
 SLOWER_ON_ANY_MACHINE = 1.5
 HELD_BYTES = 64_000  # of each slow reader's text, by the server itself
 
