@@ -4,13 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <ostream>
 #include <random>
 #include <vector>
 
 #include "kernels/kernels_fixture.h"
+#include "testing/isa_wish.h"
 
 namespace hearth::kernels {
 namespace {
@@ -465,17 +465,17 @@ TEST_P(PerIsa, AttentionPassesNaNOn) {
 }
 
 TEST(ChooseOps, TheNamedOneOrTheBest) {
-  const char* const before = std::getenv("HEARTH_ISA");
-  const std::string kept = before ? before : "";
   for (const Isa isa : supported_isas()) {
-    setenv("HEARTH_ISA", isa_name(isa), 1);
+    const IsaWish wish(isa_name(isa));
     const auto ops = choose_ops();
     ASSERT_TRUE(ops);
     EXPECT_EQ((*ops)->isa, isa);
   }
-  setenv("HEARTH_ISA", "sse9", 1);
-  EXPECT_FALSE(choose_ops());
-  unsetenv("HEARTH_ISA");
+  {
+    const IsaWish wish("sse9");
+    EXPECT_FALSE(choose_ops());
+  }
+  const IsaWish none(nullptr);
   const auto ops = choose_ops();
   ASSERT_TRUE(ops);
   const Isa best = supported_isas().back();
@@ -484,7 +484,6 @@ TEST(ChooseOps, TheNamedOneOrTheBest) {
   else
     EXPECT_EQ((*ops)->isa, best);
   EXPECT_EQ(*choose_ops(), *ops);  // whatever else runs meanwhile
-  if (before) setenv("HEARTH_ISA", kept.c_str(), 1);
 }
 
 }  // namespace

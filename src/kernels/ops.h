@@ -149,7 +149,7 @@ struct Ops {
   std::int64_t (*argmax)(const float* x, std::int64_t n);
   // log(sum(exp(x))), with the maximum taken out.
   float (*logsumexp)(const float* x, std::int64_t n);
-  // out[i] = e^((x[i] - largest) * scale), for x[i] <= largest and a finite scale >= 0; relative
+  // out[i] = e^((x[i] - largest) * scale), for x[i] <= largest and a finite scale > 0; relative
   // error 2e-7 above 1e-31, and 0 for what is below 1e-38.
   void (*exponentials)(const float* x, std::int64_t n, float largest, float scale, float* out);
 

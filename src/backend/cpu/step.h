@@ -144,7 +144,7 @@ class CpuStep final : public Step {
   void rotate_and_store(CpuBuffer& qkv, const AttentionSpec& spec, std::int64_t row,
                         std::int64_t kv_head);
   void attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec, std::vector<Tile> tiles,
-              bool store_too);
+              bool split, bool store_too);
 
   const kernels::Ops& ops_;
   const Batch& batch_;

@@ -94,9 +94,10 @@ bool CpuStep::split_over_spans(const std::vector<Tile>& tiles, const AttentionSp
   return most * 2 * threads_ > all;
 }
 
-// `store_too`: a tile rotates and stores what it looks at, being all that its sequence has there.
+// `split`: over spans. `store_too`: a tile rotates and stores what it looks at, being all that its
+// sequence has there; only where it is not split.
 void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
-                     std::vector<Tile> tiles, bool store_too) {
+                     std::vector<Tile> tiles, bool split, bool store_too) {
   auto& cache = static_cast<CpuKvCache&>(*batch_.cache);
   const kernels::KvLayout layout = cache.group(spec.kv_group).layout;
   const std::int64_t shared = spec.heads / spec.kv_heads;
@@ -138,7 +139,7 @@ void CpuStep::attend(CpuBuffer& out, CpuBuffer& qkv, const AttentionSpec& spec,
   for (auto& scratch : memory_.thread_scratch)
     scratch.ensure(kernels::attention_scratch_floats(spec.head_dim));
 
-  if (!split_over_spans(tiles, spec)) {
+  if (!split) {
     add(cost, tile_count * spec.kv_heads,
         [this, &qkv, spec, tiles = std::move(tiles), make_tile, spans_of, store_too](
             std::int64_t chunk, int thread) {
@@ -192,7 +193,8 @@ void CpuStep::attention(Tensor out, Tensor qkv, const AttentionSpec& spec) {
   made_by(o, nullptr);
   ensure_rope(spec.rope);
   std::vector<Tile> tiles = tiles_of(spec);
-  const bool store_too = tiles.size() == batch_.sequences.size() && !split_over_spans(tiles, spec);
+  const bool split = split_over_spans(tiles, spec);
+  const bool store_too = tiles.size() == batch_.sequences.size() && !split;
   if (!store_too) {
     // A few pieces a thread, each of neighbouring rows of a head: a cache line holds a dimension of
     // a whole page's keys, and two threads must not write it in turn.
@@ -204,7 +206,7 @@ void CpuStep::attention(Tensor out, Tensor qkv, const AttentionSpec& spec) {
             rotate_and_store(in, spec, i % rows_, i / rows_);
         });
   }
-  attend(o, in, spec, std::move(tiles), store_too);
+  attend(o, in, spec, std::move(tiles), split, store_too);
 }
 
 }  // namespace hearth::backend
