@@ -168,9 +168,11 @@ void page_rows(const AttentionTile& tile, std::int64_t first_row, std::int64_t p
     }
   }
   std::int64_t d = 0;
-  for (; d + 32 <= width; d += 32)
-    add_values<T, R, 2>(values, width, d, used_end, state.probabilities + first_row * kPageTokens,
-                        state.outputs + first_row * width + d);
+  // As many vectors at once as of keys: the registers are the same.
+  for (; d + 16 * kScoreVectors <= width; d += 16 * kScoreVectors)
+    add_values<T, R, kScoreVectors>(values, width, d, used_end,
+                                    state.probabilities + first_row * kPageTokens,
+                                    state.outputs + first_row * width + d);
   if (d < width)
     add_values<T, R, 1>(values, width, d, used_end, state.probabilities + first_row * kPageTokens,
                         state.outputs + first_row * width + d);
